@@ -1,0 +1,47 @@
+package traffic
+
+// Event is what a proxy tells its Sink, in the order in which it happened on
+// one connection. It is one of the types of this file.
+type Event interface{ event() }
+
+// ConnOpened says that an agent's connection was accepted.
+type ConnOpened struct{ Conn Conn }
+
+// HandshakeOver says that TLS on one leg is agreed, or failed. Failed
+// handshakes are rows in the capture like any other.
+type HandshakeOver struct {
+	Conn      ConnID
+	Handshake *Handshake
+}
+
+// ExchangeBegun says that the head of a request has come. Only ID, Conn,
+// Begun, TLS, Origin and Request.Head are set.
+type ExchangeBegun struct{ Exchange Exchange }
+
+// Chunk is a piece of a message's wire bytes while they pass: interim heads,
+// head, body with its framing, trailer, without a gap. Data belongs to the
+// receiver.
+type Chunk struct {
+	Exchange ExchangeID
+	Dir      Dir
+	// Forwarded is true for bytes that differ from what was received: what
+	// mpproxy wrote instead.
+	Forwarded bool
+	// Offset is where Data begins in the message.
+	Offset int64
+	Data   []byte
+}
+
+// ExchangeOver says that an exchange has come to its end, good or bad.
+type ExchangeOver struct{ Exchange *Exchange }
+
+// ConnClosed says that both legs of a connection are closed. Every exchange of
+// it was told before.
+type ConnClosed struct{ Conn Conn }
+
+func (ConnOpened) event()    {}
+func (HandshakeOver) event() {}
+func (ExchangeBegun) event() {}
+func (Chunk) event()         {}
+func (ExchangeOver) event()  {}
+func (ConnClosed) event()    {}
