@@ -66,6 +66,10 @@ type Wire struct {
 	Framing Framing
 	// Whole is true when the end of the message was seen.
 	Whole bool
+	// SameBody is for a forwarded message whose head alone differs from the
+	// received one: its body is not kept twice, so its Chunks hold the head
+	// and the rest is read from the received message.
+	SameBody bool
 }
 
 // Exchange is one request and what came back. Its connection's goroutine fills
