@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// Purposes that agents' own certificates name in their extended key usage and
-// crypto/x509 does not know.
-var (
-	OIDSMSSigning    = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 101}
-	OIDSMSEncryption = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 101, 2}
-)
+// AgentPurposes are the extended key usages of the certificates that agents
+// without a PKI make for themselves, for signing and for encryption (seen in
+// public tools; crypto/x509 has no names for them).
+var AgentPurposes = []asn1.ObjectIdentifier{
+	{1, 3, 6, 1, 4, 1, 311, 101, 2},
+	{1, 3, 6, 1, 4, 1, 311, 101},
+}
 
 // IssueRequest says what a certificate shall be.
 type IssueRequest struct {

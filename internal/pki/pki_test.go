@@ -224,12 +224,12 @@ func TestIssuedPairShakesHands(t *testing.T) {
 }
 
 func TestSelfSignedPurposes(t *testing.T) {
-	cert, err := SelfSigned(IssueRequest{CommonName: "LAB-001", ExtraOIDs: []asn1.ObjectIdentifier{OIDSMSEncryption}})
+	cert, err := SelfSigned(IssueRequest{CommonName: "LAB-001", ExtraOIDs: AgentPurposes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(cert.Leaf.UnknownExtKeyUsage, OIDSMSEncryption.Equal) {
-		t.Errorf("purposes %v lack SMS encryption", cert.Leaf.UnknownExtKeyUsage)
+	if !slices.EqualFunc(cert.Leaf.UnknownExtKeyUsage, AgentPurposes, asn1.ObjectIdentifier.Equal) {
+		t.Errorf("purposes %v, want %v", cert.Leaf.UnknownExtKeyUsage, AgentPurposes)
 	}
 	if err := cert.Leaf.CheckSignature(cert.Leaf.SignatureAlgorithm, cert.Leaf.RawTBSCertificate, cert.Leaf.Signature); err != nil {
 		t.Errorf("not signed by its own key: %v", err)
