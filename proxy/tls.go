@@ -1,0 +1,204 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"mpproxy/traffic"
+)
+
+// recordHandshake is the first byte of every TLS connection (RFC 8446, 5.1).
+const recordHandshake = 0x16
+
+// handshakeError says that TLS with the management point failed.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// secureAgent is the server side of TLS with the agent, over conn.
+func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) error {
+	evidence, ok := conn.(*tap)
+	if !ok {
+		evidence = newTap(conn, c.s.Now)
+	}
+	evidence.keep()
+	var own *tls.Certificate
+	cfg := &tls.Config{
+		NextProtos:             []string{"http/1.1"},
+		ClientAuth:             tls.RequestClientCert,
+		SessionTicketsDisabled: !c.s.Resume,
+		KeyLogWriter:           c.s.KeyLog,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			cert, err := c.certificateFor(hello, t)
+			own = cert
+			return cert, err
+		},
+	}
+	if c.s.Resume {
+		cfg.SetSessionTicketKeys([][32]byte{c.s.tickets})
+	}
+	secure := tls.Server(evidence, cfg)
+	hs := c.shake(ctx, secure, traffic.AgentSide, evidence)
+	c.facts.AgentLeg.Handshake = hs
+	if hs.TLS != nil && own != nil {
+		hs.TLS.OwnCertificates, hs.TLS.ClientCertAsked = own.Certificate, true
+	}
+	c.s.Sink.Take(traffic.HandshakeOver{Conn: c.facts.ID, Handshake: hs})
+	if hs.Err != "" {
+		f := found(&agentTLS, traffic.Both, hs.Err)
+		f.Leg = traffic.AgentSide
+		c.facts.Findings = append(c.facts.Findings, f)
+		return fmt.Errorf("TLS with agent %s: %s", c.facts.Agent, hs.Err)
+	}
+	c.agent = newLink(secure, c.agent.tap)
+	return nil
+}
+
+// shake makes a handshake within the time allowed and keeps its evidence.
+func (c *connection) shake(ctx context.Context, conn *tls.Conn, side traffic.Side, evidence *tap) *traffic.Handshake {
+	hs := &traffic.Handshake{Side: side, Began: c.s.Now()}
+	ctx, cancel := context.WithTimeout(ctx, c.s.HandshakeTimeout)
+	defer cancel()
+	err := conn.HandshakeContext(ctx)
+	hs.Ended = c.s.Now()
+	if err != nil {
+		hs.Err = err.Error()
+		drainAlert(evidence)
+	} else {
+		hs.TLS = tlsInfo(conn.ConnectionState())
+	}
+	hs.In, hs.Out = evidence.taken()
+	return hs
+}
+
+// drainAlert reads on for a moment after a failed handshake, since the peer's
+// alert may still be on its way.
+func drainAlert(t *tap) {
+	_ = t.CloseWrite()
+	_ = t.SetReadDeadline(time.Now().Add(lingerTime))
+	var b [512]byte
+	for {
+		if _, err := t.Read(b[:]); err != nil {
+			return
+		}
+	}
+}
+
+func tlsInfo(s tls.ConnectionState) *traffic.TLSInfo {
+	info := &traffic.TLSInfo{
+		Version: s.Version, Suite: s.CipherSuite,
+		VersionName: tls.VersionName(s.Version), SuiteName: tls.CipherSuiteName(s.CipherSuite),
+		ServerName: s.ServerName, ALPN: s.NegotiatedProtocol, Resumed: s.DidResume,
+	}
+	for _, c := range s.PeerCertificates {
+		info.PeerCertificates = append(info.PeerCertificates, c.Raw)
+	}
+	return info
+}
+
+// certificateFor is what the agent is shown: the given certificate, or one
+// minted for the name it asked for and those the management point is known by.
+func (c *connection) certificateFor(hello *tls.ClientHelloInfo, t Target) (*tls.Certificate, error) {
+	if c.l.Certificate != nil {
+		return c.l.Certificate, nil
+	}
+	names := append([]string{hello.ServerName}, c.l.Names...)
+	names = append(names, c.s.namesOf(t)...)
+	if hello.ServerName == "" {
+		host, _, _ := net.SplitHostPort(c.agent.tap.LocalAddr().String())
+		names = append(names, t.Host, host)
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return n == "" })
+	cert, err := c.s.Mint.Leaf(names, true)
+	if err == nil && hello.SupportsCertificate(cert) == nil {
+		return cert, nil
+	}
+	return c.s.Mint.Leaf(names, false)
+}
+
+// dial opens the leg to the management point, with TLS if the target wants it.
+func (c *connection) dial(ctx context.Context, t Target) (*link, error) {
+	c.facts.Upstream = net.JoinHostPort(t.Host, t.Port)
+	c.facts.UpstreamLeg = traffic.Leg{Address: t.Dialed()}
+	socket, err := c.s.Dial(ctx, "tcp", t.Dialed())
+	if err != nil {
+		c.facts.UpstreamLeg.End, c.facts.UpstreamLeg.EndedAt = traffic.EndRefused, c.s.Now()
+		c.facts.UpstreamLeg.Err = err.Error()
+		return nil, err
+	}
+	up := newTap(socket, c.s.Now)
+	if !t.TLS {
+		return newLink(up, up), nil
+	}
+	up.keep()
+	secure, hs := c.secureUpstream(ctx, t, up)
+	c.facts.UpstreamLeg.Handshake = hs
+	c.s.Sink.Take(traffic.HandshakeOver{Conn: c.facts.ID, Handshake: hs})
+	if hs.Err != "" {
+		c.up = newLink(up, up)
+		return nil, &handshakeError{err: fmt.Errorf("%s", hs.Err)}
+	}
+	return newLink(secure, up), nil
+}
+
+// secureUpstream is the client side of TLS with the management point.
+func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tls.Conn, *traffic.Handshake) {
+	asked, shown := false, [][]byte(nil)
+	secure := tls.Client(up, &tls.Config{
+		ServerName:         t.Host,
+		NextProtos:         []string{"http/1.1"},
+		RootCAs:            c.s.Upstream.Roots,
+		InsecureSkipVerify: c.s.Upstream.Insecure, //nolint:gosec // asked for, and said on every connection
+		MaxVersion:         c.s.Upstream.MaxVersion,
+		Renegotiation:      tls.RenegotiateOnceAsClient,
+		KeyLogWriter:       c.s.KeyLog,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			if cert := c.s.Upstream.Certificate; cert != nil {
+				shown = cert.Certificate
+				return cert, nil
+			}
+			return &tls.Certificate{}, nil
+		},
+	})
+	hs := c.shake(ctx, secure, traffic.UpstreamSide, up)
+	if hs.TLS == nil {
+		return secure, hs
+	}
+	hs.TLS.ClientCertAsked, hs.TLS.OwnCertificates = asked, shown
+	if leaf := leafOf(hs.TLS); leaf != nil {
+		c.s.sawNames(t, namesIn(leaf))
+	}
+	if c.s.Upstream.Insecure {
+		f := found(&upstreamUnverified, traffic.Both, t.String())
+		f.Leg = traffic.UpstreamSide
+		c.facts.Findings = append(c.facts.Findings, f)
+	}
+	return secure, hs
+}
+
+func leafOf(info *traffic.TLSInfo) *x509.Certificate {
+	if len(info.PeerCertificates) == 0 {
+		return nil
+	}
+	leaf, err := x509.ParseCertificate(info.PeerCertificates[0])
+	if err != nil {
+		return nil
+	}
+	return leaf
+}
+
+// namesIn are the names a certificate is valid for.
+func namesIn(c *x509.Certificate) []string {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}
