@@ -69,6 +69,9 @@ type relay struct {
 	sealed *traffic.Head
 	// agentDone is set once no more requests will come.
 	agentDone atomic.Bool
+	// switching is set when only the management point's leg is to end, since
+	// the agent goes on with another host.
+	switching atomic.Bool
 }
 
 // run returns errOtherTarget when the agent wants another host, else nil.
@@ -101,6 +104,7 @@ func (r *relay) endRequests(err error) {
 	switch {
 	case errors.Is(err, errOtherTarget):
 		r.flying.Wait()
+		r.switching.Store(true)
 		r.up.tap.Close()
 	case errors.Is(err, io.EOF):
 		r.up.closeWrite()
@@ -120,6 +124,7 @@ func (r *relay) endRequests(err error) {
 // endReplies passes the management point's end on to the agent.
 func (r *relay) endReplies(err error) {
 	switch {
+	case r.switching.Load():
 	case errors.Is(err, errDropped):
 		r.agent.tap.Close()
 		r.up.tap.Close()
