@@ -148,6 +148,8 @@ type wireForm struct {
 	text span
 	// sent is the payload's length, also where payload is not kept.
 	sent int64
+	// complete is true when the body was read to its end.
+	complete bool
 	// fallback is true when text is not what the header's Length cuts.
 	fallback bool
 }
@@ -295,7 +297,7 @@ func (d *decoder) read(b *buffers) {
 	}
 	d.whole = limit == d.Size
 	if d.Body == nil || d.Size <= 0 {
-		d.whole = true
+		d.whole, d.m.wire.complete = true, true
 		return
 	}
 	n, err := d.Body.ReadAt(wire, 0)
@@ -309,6 +311,8 @@ func (d *decoder) read(b *buffers) {
 		d.m.wire.chunks = dechunk(wire)
 		d.body = d.m.wire.chunks.data
 	}
+	d.m.wire.body = d.body
+	d.m.wire.complete = d.whole
 	if !d.whole {
 		d.readTail()
 	}

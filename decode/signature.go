@@ -12,6 +12,9 @@ type Key struct {
 // Signature is one signature of a message and what became of checking it.
 type Signature struct{ What string }
 
+// Words says what became of checking it.
+func (s Signature) Words() string { return "" }
+
 // signedWhat says what a header claims to be signed.
 func (d *decoder) signedWhat() string {
 	hook := d.m.Header.Hook(hookAuth)

@@ -269,7 +269,7 @@ func (d *decoder) namedByText() {
 	if h := ParseHeader(m.Text.String); h != nil {
 		m.Form = formCCM
 		d.header(d.inflated)
-		m.Text = Text{}
-		m.TextBytes = 0
+		m.Text, m.TextBytes, m.Partial = Text{}, 0, false
+		m.wire.text, m.wire.payload = span{}, nil
 	}
 }
