@@ -136,6 +136,8 @@ type Attachment struct {
 // wireForm is what a message was made of: enough to write it again.
 type wireForm struct {
 	target target
+	// head is the HTTP head, kept at depth Full for the signatures in it.
+	head traffic.Head
 	// raw is the body as it stood on the wire, body the same without chunk
 	// framing; both only at depth Full.
 	raw, body []byte
