@@ -43,16 +43,14 @@ func (r *relay) consult(ctx context.Context, f *flight, d traffic.Dir, from *lin
 	}
 	f.received(d, head.Raw)
 	from.in.drop(len(head.Raw))
-	body := []byte(nil)
 	if need > rules.HeadOnly {
 		release, err := r.c.s.room(ctx, fr)
 		if err != nil {
 			return outgoing{}, err
 		}
 		defer release()
-		body, q.Complete = r.gather(f, d, from, fr, need)
-		q.Body = body
-		if need == rules.Whole && !q.Complete && len(body) >= maxText {
+		q.Body, q.Complete = r.gather(f, d, from, fr, need)
+		if need == rules.Whole && !q.Complete && len(q.Body) >= maxText {
 			f.find(foundAt(&ruleTooLarge, d, 0, "body of more than 16 MiB"))
 		}
 	}
@@ -61,7 +59,7 @@ func (r *relay) consult(ctx context.Context, f *flight, d traffic.Dir, from *lin
 	if err := r.obey(ctx, f, d, v); err != nil {
 		return outgoing{}, err
 	}
-	return r.written(f, d, head, passed, body, q.Complete, v), nil
+	return r.written(f, d, q, passed, v), nil
 }
 
 // obey notes what the rules did, and does what takes time.
@@ -92,7 +90,8 @@ func (r *relay) obey(ctx context.Context, f *flight, d traffic.Dir, v rules.Verd
 
 // written puts together what to send in place of, or as, what was taken from
 // the inbox.
-func (r *relay) written(f *flight, d traffic.Dir, head traffic.Head, passed, body []byte, complete bool, v rules.Verdict) outgoing {
+func (r *relay) written(f *flight, d traffic.Dir, q rules.Question, passed []byte, v rules.Verdict) outgoing {
+	head, body, framing := q.Head, q.Body, q.Framing
 	newHead := v.Head
 	if newHead == nil {
 		newHead = passed
@@ -102,7 +101,7 @@ func (r *relay) written(f *flight, d traffic.Dir, head traffic.Head, passed, bod
 		f.sent(d, newHead)
 		f.sent(d, v.Body)
 		w := f.forwarded(d)
-		w.Head, w.Framing, w.Whole = traffic.ParseHead(newHead), traffic.ByLength, true
+		w.Head, w.Framing, w.Whole = traffic.ParseHead(newHead), framing, true
 		return outgoing{ready: append(append([]byte(nil), newHead...), v.Body...), swallowed: true}
 	case newHead != nil:
 		w := f.forwarded(d)
@@ -112,7 +111,7 @@ func (r *relay) written(f *flight, d traffic.Dir, head traffic.Head, passed, bod
 	default:
 		newHead = head.Raw
 	}
-	return outgoing{ready: append(append([]byte(nil), newHead...), body...), swallowed: complete}
+	return outgoing{ready: append(append([]byte(nil), newHead...), body...), swallowed: q.Complete}
 }
 
 // gather takes as much of a body from the inbox as need asks for. It says

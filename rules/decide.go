@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"time"
 
 	"mpproxy/decode"
@@ -47,8 +48,8 @@ type Verdict struct {
 	Delay time.Duration
 	// Head is the new head, nil to send the one that came.
 	Head []byte
-	// Body is the new body when BodyChanged; it is framed by Content-Length,
-	// which Head then names.
+	// Body is the new body when BodyChanged, framed as the one that came: in
+	// chunks, or by the Content-Length that Head then names.
 	Body        []byte
 	BodyChanged bool
 	// Message is the decoded message, when it was decoded.
@@ -62,15 +63,72 @@ type Verdict struct {
 // Changed says whether other bytes are to be sent than came.
 func (v Verdict) Changed() bool { return v.Head != nil || v.BodyChanged }
 
-// Need says how much of a message the set wants to see. A nil set wants
-// nothing.
-func (s *Set) Need(q Question) Need { return Nothing }
+// Set is an ordered list of rules. A nil Set passes all; a Set is never
+// changed, a reload makes a new one.
+type Set struct{ Rules []*Rule }
 
-// Decide says what to do with a message.
-func (s *Set) Decide(q Question) Verdict { return Verdict{} }
+// Need says how much of a message the set wants to see before Decide. It costs
+// nothing when no rule can concern the message.
+func (s *Set) Need(q Question) Need {
+	need := Nothing
+	if s == nil {
+		return need
+	}
+	subject := &subject{q: q, level: HeadOnly}
+	for _, r := range s.Rules {
+		if n := r.need(subject); n > need {
+			need = n
+		}
+	}
+	if need > HeadOnly && q.Framing == traffic.NoBody {
+		return HeadOnly
+	}
+	return need
+}
 
-// HasHeader says whether a body's first part is there whole.
-func HasHeader(body []byte) bool { return false }
+// Decide says what to do with a message. Filters see the message as it came;
+// actions apply in order, each to what the ones before it left.
+func (s *Set) Decide(q Question) Verdict {
+	var v Verdict
+	if s == nil {
+		return v
+	}
+	e := &edit{q: q, head: q.Head, verdict: &v}
+	subject := &subject{q: q, level: Whole, message: e.decoded}
+	for _, r := range s.Rules {
+		if r.Off || r.dir() != q.Dir || !r.When.Match(subject) {
+			continue
+		}
+		v.Rules = append(v.Rules, r.Name)
+		for _, a := range r.Do {
+			a.apply(e, r)
+		}
+		subject.ruled, subject.tags = v.Rules, v.Tags
+	}
+	e.finish()
+	v.Message = e.message
+	if v.Message == nil && s.watches(q) {
+		v.Message = e.decoded(false)
+	}
+	return v
+}
 
-// Set is an ordered list of rules. A nil Set passes all.
-type Set struct{}
+// watches is true when a rule about replies will ask about this request.
+func (s *Set) watches(q Question) bool {
+	if q.Dir != traffic.Request {
+		return false
+	}
+	for _, r := range s.Rules {
+		if !r.Off && r.dir() == traffic.Reply && r.asks > HeadOnly {
+			return true
+		}
+	}
+	return false
+}
+
+// HasHeader says whether a message's first part is there whole: the second
+// boundary has come.
+func HasHeader(body []byte) bool {
+	line, rest, found := bytes.Cut(body, []byte("\r\n"))
+	return found && len(line) > 2 && bytes.Contains(rest, line)
+}
