@@ -291,7 +291,7 @@ func TestFields(t *testing.T) {
 		}
 	}
 	for _, name := range strings.Fields("id conn time age agent kind endpoint sev finding status took size req resp " +
-		"dir mode auth tls mp rule method path leg code is msgid corr note header text hex wire") {
+		"dir mode auth tls mp rule method path leg code is msgid corr hook note header text hex wire") {
 		if !seen[name] {
 			t.Errorf("field %q is promised and missing", name)
 		}

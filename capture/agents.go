@@ -1,0 +1,105 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"mpproxy/traffic"
+)
+
+// agentKey is what an agent is known by: its name, its client id and the
+// address that it came from, each "" when not known.
+type agentKey struct{ name, client, address string }
+
+// agentRow is an agent's row and what was added to it since the last commit.
+type agentRow struct {
+	id, auth                       int64
+	first, last                    int64
+	exchanges, errors, warns, size int64
+}
+
+// agent is the number of an exchange's agent, and whether it is a new one.
+func (w *writer) agent(r listRow) (id int64, isNew bool, err error) {
+	row := w.agents[r.agent]
+	if row == nil {
+		if row, isNew, err = w.findAgent(r.agent, begunMicros(r.x)); err != nil {
+			return 0, false, err
+		}
+		w.agents[r.agent] = row
+	}
+	if !r.count {
+		return row.id, isNew, nil
+	}
+	if row.auth, err = w.name(r.conn.auth(r.x, r.meaning)); err != nil {
+		return 0, false, err
+	}
+	row.last = max(row.last, begunMicros(r.x))
+	row.exchanges++
+	row.size += r.x.Request.Size + r.x.Reply.Size
+	switch r.sev {
+	case traffic.Error:
+		row.errors++
+	case traffic.Warning:
+		row.warns++
+	}
+	return row.id, isNew, nil
+}
+
+func (w *writer) findAgent(k agentKey, at int64) (*agentRow, bool, error) {
+	row := &agentRow{first: at, last: at}
+	err := w.row(`SELECT id, auth FROM agent WHERE name = ? AND client = ? AND address = ?`,
+		[]any{k.name, k.client, k.address}, &row.id, &row.auth)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return row, false, err
+	}
+	res, err := w.result(`INSERT INTO agent (name, client, address, auth, first_us, last_us, exchanges, errors, warnings, bytes)
+		VALUES (?, ?, ?, 0, ?, ?, 0, 0, 0, 0)`, k.name, k.client, k.address, at, at)
+	if err != nil {
+		return nil, false, err
+	}
+	row.id, err = res.LastInsertId()
+	return row, true, err
+}
+
+// storeAgents adds what was counted since the last commit.
+func (w *writer) storeAgents() error {
+	for _, row := range w.agents {
+		if row.exchanges == 0 {
+			continue
+		}
+		err := w.exec(`UPDATE agent SET auth = ?, last_us = max(last_us, ?), exchanges = exchanges + ?,
+			errors = errors + ?, warnings = warnings + ?, bytes = bytes + ? WHERE id = ?`,
+			row.auth, row.last, row.exchanges, row.errors, row.warns, row.size, row.id)
+		if err != nil {
+			return err
+		}
+		row.exchanges, row.errors, row.warns, row.size = 0, 0, 0, 0
+	}
+	return nil
+}
+
+// Agent is one combination of name, client id and address, and what came from
+// it.
+type Agent struct {
+	Name, Client, Address string
+	// Auth is what it proved last: "cert", "self", "token", "windows", "none".
+	Auth                        string
+	First, Last                 time.Time
+	Exchanges, Errors, Warnings int64
+	Bytes                       int64
+}
+
+// Agents lists the agents, the last seen first.
+func (s *Store) Agents(ctx context.Context) ([]Agent, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT a.name, a.client, a.address, h.text, a.first_us, a.last_us,
+			a.exchanges, a.errors, a.warnings, a.bytes
+		FROM agent a JOIN name h ON h.id = a.auth WHERE a.exchanges > 0 ORDER BY a.last_us DESC, a.id DESC`)
+	return collect(rows, err, func(rows *sql.Rows) (a Agent, err error) {
+		var first, last sql.NullInt64
+		err = rows.Scan(&a.Name, &a.Client, &a.Address, &a.Auth, &first, &last, &a.Exchanges, &a.Errors, &a.Warnings, &a.Bytes)
+		a.First, a.Last = instant(first), instant(last)
+		return a, err
+	})
+}

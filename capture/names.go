@@ -1,0 +1,89 @@
+package capture
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"mpproxy/traffic"
+)
+
+// name is the number of a word in the table of names.
+func (w *writer) name(text string) (int64, error) {
+	if id, known := w.names[text]; known {
+		return id, nil
+	}
+	id, err := w.intern(`SELECT id FROM name WHERE text = ?`, `INSERT INTO name (text) VALUES (?)`, plain(text))
+	if err != nil {
+		return 0, fmt.Errorf("name %q: %w", text, err)
+	}
+	w.names[text] = id
+	return id, nil
+}
+
+// nameIDs are the numbers of several words.
+func (w *writer) nameIDs(texts ...string) ([]int64, error) {
+	ids := make([]int64, len(texts))
+	for i, text := range texts {
+		var err error
+		if ids[i], err = w.name(text); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// intern finds a row by its key, or inserts it.
+func (w *writer) intern(find, insert string, key ...any) (int64, error) {
+	var id int64
+	err := w.row(find, key, &id)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	res, err := w.result(insert, key...)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+// kindRow is a finding kind's row.
+type kindRow struct {
+	id   int64
+	kind *traffic.FindingKind
+}
+
+// findingKind is the row of a finding's kind. A kind that a newer mpproxy
+// describes in other words is brought up to date.
+func (w *writer) findingKind(k *traffic.FindingKind) (int64, error) {
+	if row, known := w.kinds[k.Code]; known {
+		return row.id, nil
+	}
+	var id int64
+	err := w.row(`INSERT INTO finding_kind (code, ref, sev, title, why, remedy, inferred) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (code) DO UPDATE SET ref = excluded.ref, sev = excluded.sev, title = excluded.title,
+			why = excluded.why, remedy = excluded.remedy, inferred = excluded.inferred
+		RETURNING id`,
+		[]any{k.Code, k.Ref, k.Severity, k.Title, k.Why, k.Remedy, boolInt(k.Inferred)}, &id)
+	if err != nil {
+		return 0, fmt.Errorf("finding kind %q: %w", k.Code, err)
+	}
+	w.kinds[k.Code] = kindRow{id, k}
+	return id, nil
+}
+
+// trimCaches bounds the memory of a capture with ever new names.
+func (w *writer) trimCaches() {
+	if len(w.names) > cacheLimit {
+		w.names = map[string]int64{"": 0}
+	}
+	if len(w.agents) > cacheLimit {
+		w.agents = map[agentKey]*agentRow{}
+	}
+	if len(w.minutes) > 1000 {
+		w.minutes = map[minuteKey]*minuteRow{}
+	}
+	if len(w.certificates) > cacheLimit {
+		w.certificates = map[[32]byte]int64{}
+	}
+}

@@ -1,0 +1,181 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"mpproxy/traffic"
+)
+
+// Conn reads a connection with its handshakes and findings. A connection that
+// is open has what is known so far, and Closed zero. ErrNone for an unknown
+// number.
+func (s *Store) Conn(ctx context.Context, id traffic.ConnID) (*traffic.Conn, error) {
+	c, err := s.conn(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("connection %d: %w", id, err)
+	}
+	return c, nil
+}
+
+func (s *Store) conn(ctx context.Context, id traffic.ConnID) (*traffic.Conn, error) {
+	rows, err := s.db.QueryContext(ctx, connColumns+` WHERE c.id = ?`, id)
+	cs, err := collect(rows, err, scanConn)
+	if err != nil {
+		return nil, err
+	}
+	if len(cs) == 0 {
+		return nil, ErrNone
+	}
+	c := cs[0].Conn
+	hs, err := s.handshakes(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hs {
+		if h.Side == traffic.UpstreamSide {
+			c.UpstreamLeg.Handshake = h
+		} else {
+			c.AgentLeg.Handshake = h
+		}
+	}
+	c.Findings, err = readFindings(ctx, s.db, "f.conn = ? AND f.exchange IS NULL", id)
+	return &c, err
+}
+
+// ConnRow is what a list shows of a connection.
+type ConnRow struct {
+	// Conn has neither handshakes nor findings.
+	traffic.Conn
+	// AgentTLS and UpstreamTLS are the versions agreed on, "1.2"; "" without
+	// TLS or when the handshake failed.
+	AgentTLS, UpstreamTLS string
+	// Handshakes is how many were made, Failed how many of them failed.
+	Handshakes, Failed int
+	// Exchanges is how many it carried, Sev the worst finding about it.
+	Exchanges int64
+	Sev       traffic.Severity
+}
+
+const connColumns = `SELECT c.id, l.text, m.text, c.agent, u.text, c.opened_us, c.closed_us,
+		c.agent_address, c.agent_in, c.agent_out, ae.text, c.agent_ended_us, c.agent_err, at.text,
+		c.upstream_address, c.upstream_in, c.upstream_out, ue.text, c.upstream_ended_us, c.upstream_err, ut.text, c.sev,
+		(SELECT count(*) FROM handshake h WHERE h.conn = c.id),
+		(SELECT count(*) FROM handshake h WHERE h.conn = c.id AND h.version IS NULL),
+		(SELECT count(*) FROM list x WHERE x.conn = c.id)
+	FROM conn c JOIN name l ON l.id = c.listener JOIN name m ON m.id = c.mode JOIN name u ON u.id = c.upstream
+		JOIN name ae ON ae.id = c.agent_end JOIN name ue ON ue.id = c.upstream_end
+		JOIN name at ON at.id = c.agent_tls JOIN name ut ON ut.id = c.upstream_tls`
+
+func scanConn(rows *sql.Rows) (c ConnRow, err error) {
+	a, u := &c.AgentLeg, &c.UpstreamLeg
+	var opened, closed, agentEnded, upstreamEnded sql.NullInt64
+	err = rows.Scan(&c.ID, &c.Listener, &c.Mode, &c.Agent, &c.Upstream, &opened, &closed,
+		&a.Address, &a.BytesIn, &a.BytesOut, &a.End, &agentEnded, &a.Err, &c.AgentTLS,
+		&u.Address, &u.BytesIn, &u.BytesOut, &u.End, &upstreamEnded, &u.Err, &c.UpstreamTLS, &c.Sev,
+		&c.Handshakes, &c.Failed, &c.Exchanges)
+	c.Opened, c.Closed = instant(opened), instant(closed)
+	a.EndedAt, u.EndedAt = instant(agentEnded), instant(upstreamEnded)
+	return c, err
+}
+
+// Conns reads up to n connections, in the order of their numbers: those before
+// from going Older, those behind it going Newer. from 0 going Older begins
+// with the newest.
+func (s *Store) Conns(ctx context.Context, from traffic.ConnID, way Way, n int) ([]ConnRow, error) {
+	query := connColumns + ` WHERE c.id > ? ORDER BY c.id LIMIT ?`
+	if way == Older {
+		query = connColumns + ` WHERE c.id < ? ORDER BY c.id DESC LIMIT ?`
+		if from == 0 {
+			from = 1<<63 - 1
+		}
+	}
+	rows, err := s.db.QueryContext(ctx, query, from, n)
+	cs, err := collect(rows, err, scanConn)
+	if err != nil {
+		return nil, fmt.Errorf("connections: %w", err)
+	}
+	if way == Older {
+		slices.Reverse(cs)
+	}
+	return cs, nil
+}
+
+// handshakes are a connection's, in the order in which they were over.
+func (s *Store) handshakes(ctx context.Context, id traffic.ConnID) ([]*traffic.Handshake, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT id, leg, began_us, ended_us, bytes_in, bytes_out, err,
+			version, suite, version_name, suite_name, server_name, alpn, resumed, client_cert_asked
+		FROM handshake WHERE conn = ? ORDER BY id`, id)
+	var ids []int64
+	hs, err := collect(rows, err, func(rows *sql.Rows) (*traffic.Handshake, error) {
+		h := &traffic.Handshake{}
+		t := &traffic.TLSInfo{}
+		var row int64
+		var began, ended, version, suite sql.NullInt64
+		var versionName, suiteName, serverName, alpn sql.NullString
+		var resumed, asked sql.NullBool
+		err := rows.Scan(&row, &h.Side, &began, &ended, &h.In, &h.Out, &h.Err,
+			&version, &suite, &versionName, &suiteName, &serverName, &alpn, &resumed, &asked)
+		h.Began, h.Ended = instant(began), instant(ended)
+		if version.Valid {
+			t.Version, t.Suite = uint16(version.Int64), uint16(suite.Int64)
+			t.VersionName, t.SuiteName = versionName.String, suiteName.String
+			t.ServerName, t.ALPN = serverName.String, alpn.String
+			t.Resumed, t.ClientCertAsked = resumed.Bool, asked.Bool
+			h.TLS = t
+		}
+		ids = append(ids, row)
+		return h, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range hs {
+		if h.TLS == nil {
+			continue
+		}
+		if err := s.certificates(ctx, ids[i], h.TLS); err != nil {
+			return nil, err
+		}
+	}
+	return hs, nil
+}
+
+func (s *Store) certificates(ctx context.Context, handshake int64, t *traffic.TLSInfo) error {
+	rows, err := s.db.QueryContext(ctx, `SELECT h.own, c.der FROM handshake_certificate h JOIN certificate c ON c.id = h.certificate
+		WHERE h.handshake = ? ORDER BY h.own, h.pos`, handshake)
+	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
+		var own bool
+		var der []byte
+		err := rows.Scan(&own, &der)
+		if own {
+			t.OwnCertificates = append(t.OwnCertificates, der)
+		} else {
+			t.PeerCertificates = append(t.PeerCertificates, der)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// Handshakes are all handshakes of a connection, in the order in which they
+// were over; Conn has the last one of each leg.
+func (s *Store) Handshakes(ctx context.Context, id traffic.ConnID) ([]*traffic.Handshake, error) {
+	hs, err := s.handshakes(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("handshakes of connection %d: %w", id, err)
+	}
+	return hs, nil
+}
+
+// ExchangesOf are the numbers of the exchanges that a connection carried.
+func (s *Store) ExchangesOf(ctx context.Context, id traffic.ConnID) ([]traffic.ExchangeID, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT id FROM list WHERE conn = ? ORDER BY id`, id)
+	ids, err := collect(rows, err, func(rows *sql.Rows) (x traffic.ExchangeID, err error) { return x, rows.Scan(&x) })
+	if err != nil {
+		return nil, fmt.Errorf("exchanges of connection %d: %w", id, err)
+	}
+	return ids, nil
+}

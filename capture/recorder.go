@@ -1,0 +1,310 @@
+package capture
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"mpproxy/traffic"
+)
+
+// flushEvery is how long an event waits at most before it is committed. With
+// the commit itself it stays well below the 200 ms that a kill may cost.
+const flushEvery = 50 * time.Millisecond
+
+// Options are a Recorder's settings; the zero value works.
+type Options struct {
+	// Queue is how many events wait at most before Take does; zero is 4096.
+	Queue int
+	// QueueBytes is how many bytes of them; zero is 16 MiB.
+	QueueBytes int
+	// MaxSize is how large the file may get, in bytes; zero is no limit. What
+	// comes afterwards is counted as lost.
+	MaxSize int64
+	// SummaryOnly leaves out the second pass, which decodes whole what was
+	// recorded.
+	SummaryOnly bool
+	// Now is the clock, nil is time.Now; After waits, nil is time.After.
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
+	// Log takes what the administrator should know; nil discards.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Queue == 0 {
+		o.Queue = 4096
+	}
+	if o.QueueBytes == 0 {
+		o.QueueBytes = 16 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.After == nil {
+		o.After = time.After
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Recorder writes a capture. It is the Sink of a proxy; only one Recorder
+// writes to a file at a time.
+type Recorder struct {
+	path      string
+	opts      Options
+	db        *sql.DB
+	queue     *queue
+	w         *writer
+	behind    *behind
+	stop      chan struct{} // closed: the writer ends after what is queued
+	stopped   chan struct{} // closed by the writer
+	committed chan struct{} // capacity 1
+
+	firstConn     traffic.ConnID
+	firstExchange traffic.ExchangeID
+	closing       sync.Once
+	closeErr      error
+}
+
+// Create opens a capture for writing: a new file with mode 0600, or an
+// existing capture, to which it appends. Exchanges that a killed process left
+// open in it are closed as broken off. The errors are ErrForeign for a file
+// that is no capture, ErrInUse, ErrNewer, ErrDamaged, or the system's.
+func Create(path string, opts Options) (*Recorder, error) {
+	r, err := create(path, opts.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("record to %s: %w", path, err)
+	}
+	return r, nil
+}
+
+func create(path string, opts Options) (*Recorder, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	marks, err := readMarks(path)
+	if err != nil {
+		return nil, err
+	}
+	if all, err := steps(); err != nil || marks.version > len(all) {
+		return nil, cmp.Or(err, ErrNewer)
+	}
+	db, err := openDB(path, "mode=rw", "_mutex=no", "_busy_timeout=10000")
+	if err != nil {
+		return nil, err
+	}
+	r, err := open(path, opts, db, marks)
+	if err != nil {
+		return nil, errors.Join(classify(err), db.Close())
+	}
+	return r, nil
+}
+
+func open(path string, opts Options, db *sql.DB, marks fileMarks) (*Recorder, error) {
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, conn, opts, marks); err != nil {
+		return nil, err
+	}
+	r := &Recorder{
+		path: path, opts: opts, db: db,
+		queue:     newQueue(opts.Queue, opts.QueueBytes),
+		stop:      make(chan struct{}),
+		stopped:   make(chan struct{}),
+		committed: make(chan struct{}, 1),
+	}
+	r.w = newWriter(conn, opts)
+	if err := r.w.repair(&killed, "mpproxy was killed"); err != nil {
+		return nil, err
+	}
+	if r.firstConn, r.firstExchange, err = r.w.nextIDs(); err != nil {
+		return nil, err
+	}
+	if r.behind, err = newBehind(r); err != nil {
+		return nil, err
+	}
+	go r.run()
+	go r.behind.run()
+	return r, nil
+}
+
+// prepare sets the file up. Leaving WAL mode needs the file for oneself, which
+// tells whether another recorder has it.
+func prepare(ctx context.Context, conn *sql.Conn, opts Options, marks fileMarks) error {
+	pragmas := []string{"cache_size = -8192", "journal_size_limit = 67108864", "temp_store = MEMORY"}
+	if marks.size == 0 {
+		pragmas = append(pragmas, fmt.Sprintf("page_size = %d", pageSize), fmt.Sprintf("application_id = %d", applicationID))
+	} else {
+		pragmas = append(pragmas, "busy_timeout = 0", "journal_mode = DELETE", "busy_timeout = 10000")
+	}
+	for _, p := range pragmas {
+		if _, err := conn.ExecContext(ctx, "PRAGMA "+p); err != nil {
+			return fmt.Errorf("pragma %s: %w", p, err)
+		}
+	}
+	if err := migrate(ctx, conn, marks.version); err != nil {
+		return err
+	}
+	wal := "PRAGMA journal_mode = WAL"
+	if opts.MaxSize > 0 {
+		wal += fmt.Sprintf("; PRAGMA max_page_count = %d", max(1, opts.MaxSize/pageSize))
+	}
+	_, err := conn.ExecContext(ctx, wal)
+	return err
+}
+
+// Path is where the capture is.
+func (r *Recorder) Path() string { return r.path }
+
+// NextIDs are the first numbers that are free in the file, for the proxy to
+// number its connections and exchanges from.
+func (r *Recorder) NextIDs() (traffic.ConnID, traffic.ExchangeID) {
+	return r.firstConn, r.firstExchange
+}
+
+// Take records an event. It waits while the queue is full, and may be called
+// from any goroutine. It does not fail: [Recorder.Stats] counts what could not
+// be written.
+func (r *Recorder) Take(e traffic.Event) { r.queue.put(e, r.opts.Now()) }
+
+// Committed has a value after a commit: whoever follows the file through a
+// [Store] need not wait for the next look at it. It is for one receiver.
+func (r *Recorder) Committed() <-chan struct{} { return r.committed }
+
+// Flush returns once everything taken so far is committed.
+func (r *Recorder) Flush(ctx context.Context) error {
+	done := make(chan struct{})
+	r.queue.push(item{done: done})
+	select {
+	case <-done:
+		return nil
+	case <-r.stopped:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("flush %s: %w", r.path, ctx.Err())
+	}
+}
+
+// run is the one goroutine that writes.
+func (r *Recorder) run() {
+	defer close(r.stopped)
+	var spent []item
+	for stopping := false; !stopping; {
+		select {
+		case <-r.queue.some:
+		case <-r.stop:
+			stopping = true
+		}
+		if !stopping {
+			select {
+			case <-r.opts.After(flushEvery):
+			case <-r.queue.urgent:
+			case <-r.stop:
+			}
+		}
+		items := r.queue.take(spent)
+		for _, id := range r.w.write(items) {
+			r.behind.add(id)
+		}
+		for _, it := range items {
+			if it.done != nil {
+				close(it.done)
+			}
+		}
+		signal(r.committed)
+		spent = items
+	}
+}
+
+// Close writes what is queued, ends what is open as broken off, finishes the
+// second pass as far as ctx allows, and leaves one file without a WAL beside
+// it. While another process has the file open, the WAL stays; it is empty
+// then. Close returns the first error that made the recorder lose something.
+func (r *Recorder) Close(ctx context.Context) error {
+	r.closing.Do(func() { r.closeErr = r.close(ctx) })
+	return r.closeErr
+}
+
+func (r *Recorder) close(ctx context.Context) error {
+	r.queue.close()
+	r.queue.push(item{breakOff: true})
+	flushed := r.Flush(context.WithoutCancel(ctx))
+	behind := r.behind.finish(ctx)
+	close(r.stop)
+	<-r.stopped
+	var repaired error
+	if r.w.stats().LostEvents > 0 {
+		repaired = r.w.repair(&holed, "the end was not recorded")
+	}
+	err := errors.Join(flushed, behind, repaired, r.w.close(), r.settle(), r.db.Close(), r.w.firstErr())
+	if err != nil {
+		return fmt.Errorf("close %s: %w", r.path, err)
+	}
+	return nil
+}
+
+// settle brings the WAL into the file and leaves WAL mode.
+func (r *Recorder) settle() error {
+	ctx := context.Background()
+	if _, err := r.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	_, err := r.db.ExecContext(ctx, "PRAGMA busy_timeout = 100; PRAGMA journal_mode = DELETE")
+	if errors.Is(classify(err), ErrInUse) {
+		return nil // a reader has it; the last one to go may remove the WAL
+	}
+	return err
+}
+
+// Stats are a Recorder's numbers.
+type Stats struct {
+	// Queued of Limit events wait; Full is the fuller of events and bytes,
+	// from 0 to 1.
+	Queued, Limit int
+	Full          float64
+	// Waits counts how often a connection had to wait for room.
+	Waits int64
+	// Commits, Rows and Bytes were written; LastCommit is how long the last
+	// commit took.
+	Commits, Rows, Bytes int64
+	LastCommit           time.Duration
+	// Exchanges is how many are over and recorded.
+	Exchanges int64
+	// LostEvents and LostBytes could not be written, for the reason of Err.
+	LostEvents, LostBytes int64
+	Err                   error
+	// Behind is how many exchanges wait for the second pass, Skipped how many
+	// it will not see because too many waited.
+	Behind  int
+	Skipped int64
+}
+
+// Stats gives the numbers of this moment.
+func (r *Recorder) Stats() Stats {
+	s := r.w.stats()
+	q := r.queue
+	q.mu.Lock()
+	s.Queued, s.Limit, s.Waits = len(q.items), q.maxItems, q.waits
+	s.Full = max(float64(len(q.items))/float64(q.maxItems), float64(q.bytes)/float64(q.maxBytes))
+	s.LostEvents += q.lateEvents
+	s.LostBytes += q.lateLen
+	q.mu.Unlock()
+	s.Behind, s.Skipped = r.behind.waiting()
+	return s
+}
