@@ -32,6 +32,8 @@ func (s *Site) sendList(x *exchange) {
 		if strings.EqualFold(l.keyword, keyword) {
 			x.record.Kind = l.kind
 			x.reply = l.answer(s, argument)
+			x.record.ReplyText = string(x.reply.body)
+			x.record.Reply = rootName(x.record.ReplyText)
 			return
 		}
 	}

@@ -17,10 +17,12 @@ const (
 	bitsNoSession   = "0x8020001F"
 	bitsBadRange    = "0x8020002B"
 	bitsBadArgument = "0x80070057"
+	bitsNoMemory    = "0x8007000E"
 )
 
 const (
-	uploadLimit   = 64 << 20 // of one file
+	uploadLimit   = 64 << 20  // of one file
+	bufferLimit   = 256 << 20 // of all files that are not complete
 	sessionLimit  = 1024
 	bitsIdleLimit = 14 * 24 * time.Hour // IIS's default
 )
@@ -48,13 +50,13 @@ type bitsServer struct {
 }
 
 type bitsSession struct {
-	url   string
+	url string
+	// data is what came; nil again once delivered.
 	data  []byte
-	total int // -1 until the first fragment
+	next  int // the offset that is wanted
+	total int // zero until the first fragment
 	used  time.Time
 }
-
-func (s *bitsSession) complete() bool { return s.total >= 0 && len(s.data) == s.total }
 
 // bitsPacket is a request, as far as the protocol looks at it.
 type bitsPacket struct {
@@ -102,11 +104,11 @@ func (b *bitsServer) create(p bitsPacket) reply {
 		return bitsRefuse(http.StatusBadRequest, bitsBadArgument)
 	}
 	if len(b.sessions) >= sessionLimit {
-		return bitsRefuse(http.StatusServiceUnavailable, "0x8007000E")
+		return bitsRefuse(http.StatusServiceUnavailable, bitsNoMemory)
 	}
 	b.made++
 	id := "{" + b.newID(p.url, b.made) + "}"
-	b.sessions[id] = &bitsSession{url: p.url, total: -1, used: b.now()}
+	b.sessions[id] = &bitsSession{url: p.url, used: b.now()}
 	r := bitsAck("")
 	r.status = http.StatusCreated
 	r.add("BITS-Protocol", bitsProtocol)
@@ -118,27 +120,38 @@ func (b *bitsServer) create(p bitsPacket) reply {
 // fragment takes what is new of a fragment and always says where to go on.
 func (b *bitsServer) fragment(s *bitsSession, p bitsPacket) reply {
 	from, to, total, err := parseContentRange(p.contentRange)
-	if err != nil || to-from+1 != len(p.body) || total > uploadLimit || s.total >= 0 && s.total != total {
+	if err != nil || to-from+1 != len(p.body) || total > uploadLimit || s.total != 0 && s.total != total {
 		return bitsRefuse(http.StatusBadRequest, bitsBadArgument)
 	}
 	s.total = total
-	next := len(s.data)
-	if from > next {
+	if from > s.next {
 		r := bitsRefuse(http.StatusRequestedRangeNotSatisfiable, bitsBadRange)
 		r.add("BITS-Session-Id", p.session)
-		r.add("BITS-Received-Content-Range", strconv.Itoa(next))
+		r.add("BITS-Received-Content-Range", strconv.Itoa(s.next))
 		return r
 	}
-	wasComplete := s.complete()
-	if to >= next {
-		s.data = append(s.data, p.body[next-from:]...)
+	if b.buffered()+len(p.body) > bufferLimit {
+		return bitsRefuse(http.StatusServiceUnavailable, bitsNoMemory)
 	}
-	if s.complete() && !wasComplete {
-		b.deliver(s.url[strings.LastIndex(s.url, "/")+1:], s.data)
+	if to >= s.next {
+		s.data = append(s.data, p.body[s.next-from:]...)
+		s.next = to + 1
+		if s.next == total {
+			b.deliver(s.url[strings.LastIndex(s.url, "/")+1:], s.data)
+			s.data = nil
+		}
 	}
 	r := bitsAck(p.session)
-	r.add("BITS-Received-Content-Range", strconv.Itoa(len(s.data)))
+	r.add("BITS-Received-Content-Range", strconv.Itoa(s.next))
 	return r
+}
+
+// buffered is how many bytes wait for the rest of their files.
+func (b *bitsServer) buffered() (n int) {
+	for _, s := range b.sessions {
+		n += len(s.data)
+	}
+	return n
 }
 
 // parseContentRange reads "bytes a-b/total".

@@ -157,7 +157,7 @@ func (x *exchange) seal() {
 		"time", isoTime(s.cfg.Now()),
 		"length", strconv.Itoa(p.body),
 	), "hooks", hooks)
-	x.record.Reply = rootName(x.answer)
+	x.record.Reply, x.record.ReplyText = rootName(x.answer), x.answer
 	x.reply.kind = contentTypeCCM
 	x.reply.body = multipart(header, sent, compressed)
 }

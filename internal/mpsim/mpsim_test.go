@@ -39,8 +39,14 @@ var (
 	})
 )
 
-// start serves a site until the test is over, and says where.
+// start serves a site until the test is over, a native one by HTTPS, and says
+// where.
 func start(t *testing.T, cfg SiteConfig) (s *Site, url string) {
+	t.Helper()
+	return startWith(t, cfg, cfg.Native)
+}
+
+func startWith(t *testing.T, cfg SiteConfig, secure bool) (s *Site, url string) {
 	t.Helper()
 	cfg.Now, cfg.CA, cfg.Seed = noon, testCA(), 1
 	s, err := NewSite(cfg)
@@ -54,7 +60,7 @@ func start(t *testing.T, cfg SiteConfig) (s *Site, url string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error)
 	serve, scheme := s.Serve, "http://"
-	if cfg.Native {
+	if secure {
 		serve, scheme = s.ServeTLS, "https://"
 	}
 	go func() { served <- serve(ctx, l) }()
@@ -105,9 +111,13 @@ func TestLifeOfAnAgent(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.scenario, func(t *testing.T) {
 			var cfg SiteConfig
-			scenario(t, test.scenario).Configure(&cfg)
+			scenario, ok := ScenarioNamed(test.scenario)
+			if !ok {
+				t.Fatalf("no scenario %q", test.scenario)
+			}
+			scenario.Configure(&cfg)
 			s, url := start(t, cfg)
-			// Names are chosen so that both habits and an interrupted upload occur.
+			habits := map[bool]bool{}
 			for _, name := range []string{"WS-0042", "WS-0001", "WS-0002", "WS-0003"} {
 				a := newAgent(t, s, url, func(c *AgentConfig) { c.Name = name })
 				for life := range 2 {
@@ -115,9 +125,13 @@ func TestLifeOfAnAgent(t *testing.T) {
 						t.Fatalf("life %d of %s: %v", life, name, err)
 					}
 				}
+				habits[a.sdk] = true
 				if a.cookie == "" || a.smsid == "" {
 					t.Errorf("%s has no policy or no client id", name)
 				}
+			}
+			if len(habits) != 2 {
+				t.Error("all agents have the same habits; choose other names for the test")
 			}
 			stats := s.Stats()
 			if stats.SignatureFailures != 0 || stats.Unknown != 0 {
@@ -143,15 +157,6 @@ func odd(s *Site) string {
 		}
 	}
 	return b.String()
-}
-
-func scenario(t *testing.T, name string) Scenario {
-	t.Helper()
-	i := slices.IndexFunc(Scenarios, func(s Scenario) bool { return s.Name == name })
-	if i < 0 {
-		t.Fatalf("no scenario %q", name)
-	}
-	return Scenarios[i]
 }
 
 // What agents think they sent is what the site got: nothing is lost or doubled
@@ -208,6 +213,18 @@ func TestUploadArrivesWhole(t *testing.T) {
 		}
 	}
 	t.Errorf("no message belongs to upload %s", upload.Name)
+}
+
+// HTTPS without client certificates: the site's own certificate alone, and
+// Windows authentication inside TLS.
+func TestLifeByHTTPS(t *testing.T) {
+	s, url := startWith(t, SiteConfig{}, true)
+	if err := newAgent(t, s, url).Live(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Stats().Exchanges["challenge"] != 1 {
+		t.Errorf("%d challenges, want one: the connection stays authenticated", s.Stats().Exchanges["challenge"])
+	}
 }
 
 func TestNativeSiteDemandsCertificates(t *testing.T) {
@@ -274,13 +291,14 @@ func TestFaults(t *testing.T) {
 		"slow":                {"mplist", "i/o timeout"},
 	}
 	names := map[string]bool{}
-	for i, fault := range Faults {
-		t.Run(fault.Name, func(t *testing.T) {
+	for _, row := range Faults {
+		t.Run(row.Name, func(t *testing.T) {
+			fault, _ := FaultNamed(row.Name)
 			names[fault.Name] = true
 			if fault.Text == "" {
 				t.Error("no text says what it does")
 			}
-			s, url := start(t, SiteConfig{Fault: &Faults[i]})
+			s, url := start(t, SiteConfig{Fault: fault})
 			a := newAgent(t, s, url, func(c *AgentConfig) {
 				if fault.Name == "slow" {
 					c.Timeout = 50 * time.Millisecond

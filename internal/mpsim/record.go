@@ -3,6 +3,7 @@ package mpsim
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,12 +22,15 @@ type Record struct {
 	Endpoint, Root, MsgID, Client, Host string
 	// Signature is what the site found: see the constants.
 	Signature Signature
-	// Text is the message's body; empty for anything but a CCM_POST.
+	// Text is the message's body, or its first 64 KiB; empty for anything but a
+	// CCM_POST and a fallback status. For a message that could not be read it
+	// says why.
 	Text string
 	// Attachments are the message's, uploaded ones included.
 	Attachments []Upload
-	// Reply is the root element of the reply message; empty without one.
-	Reply string
+	// Reply is the root element of the reply's document, and ReplyText the
+	// document or its first 64 KiB; empty for anything but messages and lists.
+	Reply, ReplyText string
 	// Fault is the name of the fault that was applied; empty without one.
 	Fault string
 }
@@ -60,7 +64,10 @@ type Stats struct {
 }
 
 // recordLimit bounds each list of a recorder; the oldest go first.
-const recordLimit = 10_000
+const (
+	recordLimit = 10_000
+	textLimit   = 64 << 10
+)
 
 // recorder keeps the site's memory. The zero value is ready.
 type recorder struct {
@@ -82,8 +89,12 @@ func (r *recorder) add(record Record) {
 	if record.Signature == Invalid || record.Signature == UnknownKey {
 		r.stats.SignatureFailures++
 	}
+	record.Text, record.ReplyText = beginning(record.Text), beginning(record.ReplyText)
 	r.records = bounded(r.records, record)
 }
+
+// beginning is a copy, so that the rest can be forgotten.
+func beginning(s string) string { return strings.Clone(s[:min(len(s), textLimit)]) }
 
 func (r *recorder) upload(u Upload) {
 	r.mu.Lock()

@@ -31,6 +31,17 @@ var Scenarios = []Scenario{
 	}},
 }
 
+// ScenarioNamed is a row of Scenarios; ok is false when there is none of that
+// name.
+func ScenarioNamed(name string) (s Scenario, ok bool) {
+	for _, s := range Scenarios {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Scenario{}, false
+}
+
 // Crowd is a number of agents that live at one site.
 type Crowd struct {
 	Site *Site
@@ -39,7 +50,8 @@ type Crowd struct {
 	RootCAs           *x509.CertPool
 	// Agents is how many there are; zero is one.
 	Agents int
-	// Concurrency is how many live at the same time; zero is four.
+	// Concurrency is how many live at the same time; zero is four, or all of
+	// them when their lives have no end.
 	Concurrency int
 	// Lives is how often each lives; zero is once, negative until ctx ends or
 	// the site cannot be reached.
@@ -66,6 +78,9 @@ func (c Crowd) Run(ctx context.Context) (Account, error) {
 	)
 	if c.Concurrency <= 0 {
 		c.Concurrency = 4
+		if c.Lives < 0 {
+			c.Concurrency = max(c.Agents, 1)
+		}
 	}
 	group.SetLimit(c.Concurrency)
 	for i := range max(c.Agents, 1) {

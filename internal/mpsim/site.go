@@ -56,6 +56,7 @@ type Site struct {
 	mu        sync.Mutex
 	clients   map[string]*client
 	delivered map[string][]byte // complete uploads that no message has claimed
+	waiting   int               // their bytes
 }
 
 // client is a registered agent. Once it is in Site.clients, approved and secrets
@@ -200,15 +201,15 @@ func plainID(id string) string {
 	return strings.Trim(id, "{}")
 }
 
-// deliveredLimit bounds the uploads that wait for their message.
-const deliveredLimit = 256
-
+// deliver keeps a complete upload for the message that will name it. When too
+// much waits, whose message never came, all of it goes.
 func (s *Site) deliver(name string, data []byte) {
 	s.log.upload(Upload{name, len(data), sha256Hex(data)})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.delivered) >= deliveredLimit {
+	if s.waiting += len(data); s.waiting > bufferLimit || len(s.delivered) >= sessionLimit {
 		clear(s.delivered)
+		s.waiting = len(data)
 	}
 	s.delivered[plainID(name)] = data
 }
@@ -219,5 +220,6 @@ func (s *Site) claim(name string) (data []byte, ok bool) {
 	defer s.mu.Unlock()
 	data, ok = s.delivered[plainID(name)]
 	delete(s.delivered, plainID(name))
+	s.waiting -= len(data)
 	return data, ok
 }
