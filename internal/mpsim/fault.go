@@ -68,15 +68,5 @@ var Faults = []Fault{
 	}},
 }
 
-// FaultNamed is a row of Faults; ok is false when there is none of that name.
-func FaultNamed(name string) (f *Fault, ok bool) {
-	for i := range Faults {
-		if Faults[i].Name == name {
-			return &Faults[i], true
-		}
-	}
-	return nil, false
-}
-
 // replace puts another reply in place of what the site would have said.
 func (x *exchange) replace(r reply) { x.answer, x.reply = "", r }

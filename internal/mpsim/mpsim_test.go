@@ -111,11 +111,11 @@ func TestLifeOfAnAgent(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.scenario, func(t *testing.T) {
 			var cfg SiteConfig
-			scenario, ok := ScenarioNamed(test.scenario)
-			if !ok {
+			i := slices.IndexFunc(Scenarios, func(s Scenario) bool { return s.Name == test.scenario })
+			if i < 0 {
 				t.Fatalf("no scenario %q", test.scenario)
 			}
-			scenario.Configure(&cfg)
+			Scenarios[i].Configure(&cfg)
 			s, url := start(t, cfg)
 			habits := map[bool]bool{}
 			for _, name := range []string{"WS-0042", "WS-0001", "WS-0002", "WS-0003"} {
@@ -291,9 +291,9 @@ func TestFaults(t *testing.T) {
 		"slow":                {"mplist", "i/o timeout"},
 	}
 	names := map[string]bool{}
-	for _, row := range Faults {
-		t.Run(row.Name, func(t *testing.T) {
-			fault, _ := FaultNamed(row.Name)
+	for i := range Faults {
+		fault := &Faults[i]
+		t.Run(fault.Name, func(t *testing.T) {
 			names[fault.Name] = true
 			if fault.Text == "" {
 				t.Error("no text says what it does")

@@ -31,17 +31,6 @@ var Scenarios = []Scenario{
 	}},
 }
 
-// ScenarioNamed is a row of Scenarios; ok is false when there is none of that
-// name.
-func ScenarioNamed(name string) (s Scenario, ok bool) {
-	for _, s := range Scenarios {
-		if s.Name == name {
-			return s, true
-		}
-	}
-	return Scenario{}, false
-}
-
 // Crowd is a number of agents that live at one site.
 type Crowd struct {
 	Site *Site

@@ -177,7 +177,8 @@ func keyOf(content []byte) (crypto.Signer, error) {
 var errEncryptedKey = errors.New("the private key is encrypted: decrypt it first (openssl pkey -in KEY -out PLAIN), or give a PKCS#12 file with its password")
 
 // WriteKeyPair writes a certificate with its chain to certFile and its key to
-// keyFile, which only the owner may read. Each file appears whole or not at all.
+// keyFile, which only the owner may read. One name for both makes one such file
+// with everything in it. Each file appears whole or not at all.
 func WriteKeyPair(cert *tls.Certificate, certFile, keyFile string) error {
 	key, err := keyPEM(cert.PrivateKey)
 	if err != nil {
@@ -188,6 +189,12 @@ func WriteKeyPair(cert *tls.Certificate, certFile, keyFile string) error {
 		if err := pem.Encode(&chain, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
 			return fmt.Errorf("encode certificate: %w", err)
 		}
+	}
+	if certFile == keyFile {
+		if err := writeFile(keyFile, append(chain.Bytes(), key...), 0o600); err != nil {
+			return fmt.Errorf("write certificate and private key: %w", err)
+		}
+		return nil
 	}
 	if err := writeFile(keyFile, key, 0o600); err != nil {
 		return fmt.Errorf("write private key: %w", err)

@@ -253,8 +253,13 @@ func TestKeyPairFiles(t *testing.T) {
 	if err := WriteKeyPair(cert, at("c.pem"), at("k.pem")); err != nil {
 		t.Fatal(err)
 	}
-	if ReadableByOthers(at("k.pem")) {
-		t.Error("others may read the key")
+	if err := WriteKeyPair(cert, at("one.pem"), at("one.pem")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"k.pem", "one.pem"} {
+		if ReadableByOthers(at(name)) {
+			t.Errorf("others may read the key in %s", name)
+		}
 	}
 	c, _ := os.ReadFile(at("c.pem"))
 	k, _ := os.ReadFile(at("k.pem"))
@@ -287,6 +292,7 @@ func TestKeyPairFiles(t *testing.T) {
 	tests := []struct{ cert, key, want string }{
 		{"c.pem", "k.pem", ""},
 		{"both.pem", "", ""},
+		{"one.pem", "", ""},
 		{"ca-first.pem", "k.pem", ""},
 		{"c.pem", "pkcs1.der", ""},
 		{"open.pfx", "", ""},
