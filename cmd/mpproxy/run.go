@@ -1,0 +1,326 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"mpproxy/capture"
+	"mpproxy/internal/pki"
+	"mpproxy/proxy"
+	"mpproxy/rules"
+)
+
+// runCommand is "mpproxy run".
+type runCommand struct {
+	Upstream string   `help:"The management point: https://mp01.contoso.com. Agents' own paths go on unchanged." placeholder:"URL"`
+	Listen   []string `help:"Where agents come in: [http://|https://]ADDRESS:PORT, several times if need be. Without a scheme both are taken. Default: 127.0.0.1:8443, or :8080 for an http upstream." placeholder:"ADDR"`
+	Mode     string   `enum:"reverse,forward" default:"reverse" help:"How agents get here: reverse (they take mpproxy for their management point) or forward (an HTTP proxy, with CONNECT)."`
+
+	Cert  string   `type:"path" help:"Certificate to show agents (PEM or PFX) in place of minted ones."`
+	Key   string   `type:"path" help:"Key of --cert, when it is not in the same file."`
+	CA    string   `name:"ca" type:"path" help:"Authority that mints certificates (PEM). Default: mpproxy's own, made on first use."`
+	CAKey string   `name:"ca-key" type:"path" help:"Key of --ca."`
+	Host  []string `help:"Further names for minted certificates." placeholder:"NAME"`
+
+	UpstreamCA             string   `name:"upstream-ca" type:"path" help:"Authorities to trust for the management point (PEM), in place of the system's."`
+	UpstreamInsecure       bool     `help:"Do not verify the management point's certificate. Every connection says so."`
+	UpstreamTLSMax         string   `name:"upstream-tls-max" enum:"1.2,1.3" default:"1.2" help:"Highest TLS version to offer the management point. 1.2, since IIS asks for client certificates by renegotiation, which 1.3 has not."`
+	ClientCert             string   `type:"path" help:"Client certificate for the management point (PEM with key, or PFX)."`
+	ClientCertPasswordFile string   `type:"path" help:"File with the password of a PFX."`
+	ClientKey              string   `type:"path" help:"Key of --client-cert, when it is not in the same file."`
+	Resume                 bool     `help:"Let agents resume TLS sessions. Off, since resumed handshakes show no certificates."`
+	KeyLog                 string   `name:"keylog" type:"path" help:"Append TLS secrets to this file, for Wireshark. Whoever has it can read the traffic."`
+	ProxyAuthFile          string   `type:"path" help:"Forward mode: names and passwords to ask for, a line NAME:PASSWORD each."`
+	Tunnel                 []string `help:"Forward mode: hosts to pass through unopened." placeholder:"HOST"`
+
+	Write     string `short:"w" type:"path" help:"The capture to write, or to go on with. Default: a new one in your captures folder." placeholder:"FILE.mpdb"`
+	MaxSize   string `help:"How large the capture may get, such as 2G. Beyond it traffic goes on, and the loss is counted." placeholder:"SIZE"`
+	NoCapture bool   `help:"Record nothing, show nothing."`
+	Rules     string `type:"path" help:"A file of rules to apply." placeholder:"FILE.yaml"`
+	face
+}
+
+// Run proxies until it is told to stop.
+func (c *runCommand) Run(ctx context.Context, e *env) error {
+	cfg, err := c.config(e)
+	if err != nil {
+		return err
+	}
+	opts := capture.Options{}
+	if opts.MaxSize, err = parseSize(c.MaxSize); err != nil {
+		return usage(err, "")
+	}
+	log, closer, err := e.ownLog()
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	file := c.Write
+	if file == "" && !c.NoCapture {
+		if file, err = e.newCapture(time.Now(), c.host()); err != nil {
+			return err
+		}
+	}
+	if c.NoCapture {
+		file = ""
+	}
+	s := &session{face: &c.face, env: e, log: log}
+	if err := s.open(file, opts, cfg); err != nil {
+		return err
+	}
+	c.greet(e, s.server, cfg.Listeners, file)
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	if file != "" {
+		fmt.Fprintf(e.stderr, "recorded in %s\n", file)
+	}
+	return s.judge(file)
+}
+
+// host is the management point's name as part of a file name.
+func (c *runCommand) host() string {
+	t, err := proxy.ParseTarget(c.Upstream)
+	if err != nil {
+		return "forward"
+	}
+	return strings.NewReplacer(":", "_", "/", "_").Replace(t.Host)
+}
+
+// greet says where mpproxy listens, how to get an agent there, and how to undo
+// it.
+func (c *runCommand) greet(e *env, s *proxy.Server, ls []proxy.Listener, file string) {
+	for i, a := range s.Addrs() {
+		scheme := string(ls[i].Scheme)
+		if scheme == "" {
+			scheme = "http and https"
+		}
+		where := ""
+		if host, _, _ := net.SplitHostPort(a.String()); net.ParseIP(host).IsLoopback() {
+			where = ", this machine only"
+		}
+		fmt.Fprintf(e.stderr, "listening on %s (%s, %s%s)", a, ls[i].Mode, scheme, where)
+		if ls[i].Mode == proxy.Reverse {
+			fmt.Fprintf(e.stderr, " for %s", ls[i].Upstream)
+			if ls[i].Upstream.TLS && ls[i].Scheme == proxy.HTTP {
+				fmt.Fprint(e.stderr, "\nwarning: HTTP in and HTTPS out: agents and management point believe in different site modes")
+			}
+		}
+		fmt.Fprintln(e.stderr)
+	}
+	if c.UpstreamInsecure {
+		fmt.Fprintln(e.stderr, "warning: --upstream-insecure: the management point's certificate is NOT verified")
+	}
+	if file != "" {
+		fmt.Fprintln(e.stderr, "recording in", file)
+	}
+	fmt.Fprint(e.stderr, hints(ls, s.Addrs()))
+}
+
+// hints says how an agent gets to the listeners, and how to undo it.
+func hints(ls []proxy.Listener, addrs []net.Addr) string {
+	if len(ls) == 0 {
+		return ""
+	}
+	_, port, _ := net.SplitHostPort(addrs[0].String())
+	if ls[0].Mode == proxy.Forward {
+		return fmt.Sprintf(`on the agent:  netsh winhttp set proxy THIS-MACHINE:%[1]s
+               bitsadmin /util /setieproxy LOCALSYSTEM MANUAL_PROXY THIS-MACHINE:%[1]s NULL
+to undo:       netsh winhttp reset proxy;  bitsadmin /util /setieproxy LOCALSYSTEM NO_PROXY
+`, port)
+	}
+	t := ls[0].Upstream
+	hint := fmt.Sprintf("on the agent:  a line \"THIS-MACHINE'S-ADDRESS %s\" in its hosts file; to undo, remove it\n", t.Host)
+	if port != t.Port {
+		hint += fmt.Sprintf("               the agent will use port %s: listen there, --listen :%s, or redirect it here\n", t.Port, t.Port)
+	}
+	return hint
+}
+
+// parseSize reads a number of bytes: 500M, 2G, 1Gi.
+func parseSize(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	digits := strings.TrimRight(s, "kKMGTiB")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	unit := map[string]int64{"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}[strings.TrimSuffix(s[len(digits):], "B")]
+	if err != nil || unit == 0 || n <= 0 {
+		return 0, fmt.Errorf("%q is no size: write 500M, 2G or 1Gi", s)
+	}
+	return n * unit, nil
+}
+
+func (c *runCommand) config(e *env) (proxy.Config, error) {
+	cfg := proxy.Config{Resume: c.Resume}
+	var err error
+	if c.Rules != "" {
+		set, err := loadRules(c.Rules)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Rules = func() *rules.Set { return set }
+	}
+	if cfg.Listeners, err = c.listeners(); err != nil {
+		return cfg, usage(err, "")
+	}
+	if cfg.Upstream, err = c.upstreamTLS(); err != nil {
+		return cfg, usage(err, "")
+	}
+	if cfg.Mint, err = c.minter(e, cfg.Listeners); err != nil {
+		return cfg, usage(err, "")
+	}
+	if c.KeyLog != "" {
+		f, err := os.OpenFile(c.KeyLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return cfg, usage(fmt.Errorf("open key log: %w", err), "")
+		}
+		cfg.KeyLog = f
+	}
+	return cfg, nil
+}
+
+// listeners are those of --listen, or one on loopback that fits the upstream.
+func (c *runCommand) listeners() ([]proxy.Listener, error) {
+	mode := proxy.Mode(c.Mode)
+	var t proxy.Target
+	var err error
+	switch {
+	case c.Upstream != "":
+		if t, err = proxy.ParseTarget(c.Upstream); err != nil {
+			return nil, err
+		}
+	case mode == proxy.Reverse:
+		return nil, errors.New("no management point given: add --upstream https://mp01.contoso.com, or --mode forward")
+	}
+	listen := c.Listen
+	if len(listen) == 0 {
+		listen = []string{defaultListen(mode, t)}
+	}
+	users, err := readUsers(c.ProxyAuthFile)
+	if err != nil {
+		return nil, err
+	}
+	var cert *tls.Certificate
+	if c.Cert != "" {
+		if cert, err = pki.LoadKeyPair(c.Cert, c.Key); err != nil {
+			return nil, err
+		}
+	}
+	var ls []proxy.Listener
+	for _, l := range listen {
+		scheme, addr, err := proxy.ParseListen(l)
+		if err != nil {
+			return nil, err
+		}
+		ls = append(ls, proxy.Listener{
+			Address: addr, Scheme: scheme, Mode: mode, Upstream: t, Certificate: cert,
+			Names: c.Host, Tunnel: c.Tunnel, Users: users,
+		})
+	}
+	return ls, nil
+}
+
+func defaultListen(mode proxy.Mode, t proxy.Target) string {
+	switch {
+	case mode == proxy.Forward:
+		return "127.0.0.1:8080"
+	case t.TLS:
+		return "https://127.0.0.1:8443"
+	}
+	return "http://127.0.0.1:8080"
+}
+
+func (c *runCommand) upstreamTLS() (u proxy.UpstreamTLS, err error) {
+	u = proxy.UpstreamTLS{Insecure: c.UpstreamInsecure, MaxVersion: tls.VersionTLS12}
+	if c.UpstreamTLSMax == "1.3" {
+		u.MaxVersion = tls.VersionTLS13
+	}
+	if c.UpstreamCA != "" {
+		if u.Roots, err = pki.LoadPool(c.UpstreamCA); err != nil {
+			return u, err
+		}
+	}
+	switch {
+	case c.ClientCert == "":
+	case c.ClientCertPasswordFile != "":
+		password, err := os.ReadFile(c.ClientCertPasswordFile)
+		if err != nil {
+			return u, fmt.Errorf("read the password of --client-cert: %w", err)
+		}
+		u.Certificate, err = pki.LoadPFX(c.ClientCert, strings.TrimRight(string(password), "\r\n"))
+		if err != nil {
+			return u, err
+		}
+	default:
+		u.Certificate, err = pki.LoadKeyPair(c.ClientCert, c.ClientKey)
+	}
+	return u, err
+}
+
+// minter opens the authority, when some listener may have to mint.
+func (c *runCommand) minter(e *env, ls []proxy.Listener) (*pki.Minter, error) {
+	needed := false
+	for _, l := range ls {
+		needed = needed || l.Scheme != proxy.HTTP && l.Certificate == nil || l.Mode == proxy.Forward
+	}
+	if !needed {
+		return nil, nil
+	}
+	ca, err := openCA(e, c.CA, c.CAKey)
+	if err != nil {
+		return nil, err
+	}
+	return ca.Minter(nil), nil
+}
+
+// openCA is the given authority, or mpproxy's own, made on first use.
+func openCA(e *env, cert, key string) (*pki.CA, error) {
+	if cert != "" {
+		return pki.LoadCA(cert, key)
+	}
+	dir, err := e.place("data", "ca")
+	if err != nil {
+		return nil, err
+	}
+	ca, created, err := pki.LoadOrCreateCA(dir, "mpproxy CA", time.Now())
+	if created {
+		fmt.Fprintln(e.stderr, "made a certificate authority in", dir)
+	}
+	return ca, err
+}
+
+// readUsers reads a line NAME:PASSWORD for each user; empty lines and lines
+// that begin with # count for nothing.
+func readUsers(file string) (map[string]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read --proxy-auth-file: %w", err)
+	}
+	defer f.Close()
+	users := map[string]string{}
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, password, found := strings.Cut(line, ":")
+		if !found {
+			return nil, fmt.Errorf("read --proxy-auth-file %s: line %d is not NAME:PASSWORD", file, n)
+		}
+		users[name] = password
+	}
+	return users, lines.Err()
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"mpproxy/capture"
+	"mpproxy/decode"
+	"mpproxy/internal/view"
+	"mpproxy/traffic"
+)
+
+// showCommand is "mpproxy show".
+type showCommand struct {
+	File      string             `arg:"" type:"path" help:"The capture."`
+	ID        traffic.ExchangeID `arg:"" help:"The exchange's number."`
+	Layer     string             `enum:",wire,head,header,part,inflated,text,pretty" default:"" help:"One layer of the message in place of the summary: ${enum}."`
+	Reply     bool               `help:"The reply in place of the request."`
+	Forwarded bool               `help:"What went on in place of what was received, where a rule changed it."`
+	Hex       bool               `help:"Print the layer as a hex dump."`
+	Raw       bool               `help:"Write the layer's bytes as they are."`
+	UTC       bool               `name:"utc" help:"Print times in UTC."`
+	ASCII     bool               `name:"ascii" help:"Print ASCII only."`
+}
+
+// Run shows.
+func (c *showCommand) Run(ctx context.Context, e *env) error {
+	s, err := openStore(c.File)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	format := output{UTC: c.UTC, ASCII: c.ASCII}.format(e)
+	if c.Layer != "" || c.Hex || c.Raw || c.Forwarded {
+		return c.layer(ctx, e, s, format)
+	}
+	d, err := view.Load(ctx, s, c.ID)
+	if errors.Is(err, capture.ErrNone) {
+		return usage(err, "mpproxy ls lists the numbers there are.")
+	}
+	if err != nil {
+		return err
+	}
+	p := &paper{w: e.stdout, format: format}
+	p.detail(d)
+	return p.err
+}
+
+func (c *showCommand) dir() traffic.Dir {
+	if c.Reply {
+		return traffic.Reply
+	}
+	return traffic.Request
+}
+
+// layer prints one layer of one message.
+func (c *showCommand) layer(ctx context.Context, e *env, s *capture.Store, f view.Format) error {
+	name := c.Layer
+	if name == "" {
+		name = "wire"
+	}
+	if name == "wire" && c.Raw {
+		body, err := s.Wire(ctx, c.ID, c.dir(), c.Forwarded)
+		if err != nil {
+			return c.missing(err)
+		}
+		_, err = io.Copy(e.stdout, body.Reader())
+		return quietPipe(err)
+	}
+	source, err := s.Source(ctx, c.ID, c.dir(), c.Forwarded)
+	if err != nil {
+		return c.missing(err)
+	}
+	return printLayer(e.stdout, decode.Decode(source, decode.Full), source.Head.Raw, name, c.Hex, c.Raw, f)
+}
+
+func (c *showCommand) missing(err error) error {
+	if errors.Is(err, capture.ErrNone) {
+		return usage(fmt.Errorf("exchange %d has no such message: %w", c.ID, err), "mpproxy ls lists the numbers there are.")
+	}
+	return err
+}
+
+// printLayer prints a view of a message: as text, as a dump, or as it is.
+func printLayer(w io.Writer, m *decode.Message, head []byte, name string, asHex, raw bool, f view.Format) error {
+	var known []string
+	for _, v := range m.Views(head) {
+		if v.Name != name {
+			known = append(known, v.Name)
+			continue
+		}
+		var err error
+		switch {
+		case raw:
+			_, err = w.Write(v.Bytes)
+		case asHex || !v.Text:
+			_, err = io.WriteString(w, hex.Dump(v.Bytes))
+		default:
+			for line := range strings.SplitSeq(strings.TrimSuffix(string(v.Bytes), "\n"), "\n") {
+				if _, err = fmt.Fprintln(w, view.Clean(strings.TrimSuffix(line, "\r"), f.ASCII)); err != nil {
+					break
+				}
+			}
+		}
+		return quietPipe(err)
+	}
+	return usage(fmt.Errorf("this message has no layer %q", name), "It has: "+strings.Join(known, ", "))
+}
+
+// paper prints details, and keeps the first error.
+type paper struct {
+	w      io.Writer
+	format view.Format
+	err    error
+}
+
+func (p *paper) line(s string) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.w, strings.TrimRight(s, " "))
+	}
+}
+
+func (p *paper) facts(fs []view.Fact) {
+	for _, f := range fs {
+		p.line(fmt.Sprintf("%-12s %s", f.Label, f.Value))
+	}
+}
+
+// detail prints all of an exchange that is to be read.
+func (p *paper) detail(d *view.Detail) {
+	p.line(d.Title(p.format))
+	p.line("")
+	p.facts(d.Summary(p.format))
+	p.line("")
+	p.facts(d.TLS(p.format))
+	p.findings(d.Findings)
+	p.message("Request", d.Exchange.Request.Head, d.Request)
+	p.message("Reply", d.Exchange.Reply.Head, d.Reply)
+}
+
+func (p *paper) findings(fs []capture.Found) {
+	if len(fs) == 0 {
+		return
+	}
+	p.line("")
+	for _, f := range fs {
+		for _, line := range view.Finding(f, p.format) {
+			p.line(line)
+		}
+	}
+}
+
+// message prints a message's head and text.
+func (p *paper) message(title string, head traffic.Head, m *decode.Message) {
+	if len(head.Raw) == 0 && m == nil {
+		return
+	}
+	p.line("")
+	p.line(title)
+	for _, line := range view.Head(head, p.format) {
+		p.line("  " + line)
+	}
+	if m == nil {
+		return
+	}
+	for _, part := range []string{m.HeaderText.String, m.Text.String} {
+		if part == "" {
+			continue
+		}
+		p.line("")
+		for _, line := range view.Text(part, p.format) {
+			p.line("  " + line)
+		}
+	}
+}

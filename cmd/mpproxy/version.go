@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// versionCommand is "mpproxy version".
+type versionCommand struct {
+	JSON bool `help:"As JSON."`
+}
+
+// versionJSON is what "version --json" prints.
+type versionJSON struct {
+	Schema   string `json:"schema"`
+	V        int    `json:"v"`
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+}
+
+// Run prints the version.
+func (c *versionCommand) Run(_ context.Context, e *env) error {
+	v := versionJSON{Schema: "mpproxy.version", V: 1, Version: "(devel)", Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v.Version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Revision = s.Value
+			}
+		}
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(v)
+	}
+	_, err := fmt.Fprintf(e.stdout, "mpproxy %s %s, %s, %s\n", v.Version, v.Revision, v.Go, v.OS)
+	return err
+}
