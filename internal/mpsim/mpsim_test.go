@@ -278,55 +278,49 @@ func TestNativeSiteDemandsCertificates(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	// Per fault: the step of an agent's life that notices, and a part of what it
-	// says. close-mid-reply and others hit several; one is enough here.
-	want := map[string]struct{ step, text string }{
+	// The step of an agent's life that notices, and a part of what it says.
+	type notice struct{ step, text string }
+	want := map[string]notice{
 		"status-500":          {"registration", "500 Internal Server Error"},
 		"empty-reply":         {"registration", "reply is empty"},
 		"reject-registration": {"registration", "status 3"},
 		"no-dp":               {"content", "no distribution point"},
 		"html-policy":         {"policy", "refused with a page"},
+		"changed-policy":      {"policy", "the assignment says SHA256:"},
 		"unsigned-policy":     {"policy", "not signed by the site"},
 		"close-mid-reply":     {"registration", "ends early"},
 		"slow":                {"mplist", "i/o timeout"},
+		"expired-certificate": {"mplist", "certificate has expired"},
+		"wrong-name":          {"mplist", "not mp01.lab.example"},
 	}
-	names := map[string]bool{}
+	if len(want) != len(Faults) {
+		t.Errorf("%d faults, %d of them tested", len(Faults), len(want))
+	}
 	for i := range Faults {
 		fault := &Faults[i]
 		t.Run(fault.Name, func(t *testing.T) {
-			names[fault.Name] = true
 			if fault.Text == "" {
 				t.Error("no text says what it does")
 			}
-			s, url := start(t, SiteConfig{Fault: fault})
-			a := newAgent(t, s, url, func(c *AgentConfig) {
-				if fault.Name == "slow" {
-					c.Timeout = 50 * time.Millisecond
-				}
-			})
-			ctx := context.Background()
+			s, url := startWith(t, SiteConfig{Fault: fault}, fault.certificate != nil)
+			a := newAgent(t, s, url)
+			live := a.Live
 			if fault.Name == "slow" {
-				// One step is enough: every other one waits as long.
-				err := a.fetchMPList(ctx)
-				if err == nil || !strings.Contains(err.Error(), want[fault.Name].text) {
-					t.Errorf("an agent with less patience does not notice: %v", err)
-				}
-				return
+				a.link.timeout = 50 * time.Millisecond
+				live = a.fetchMPList // one step is enough: every other one waits as long
 			}
-			err := a.Live(ctx)
-			if err == nil || !strings.Contains(err.Error(), want[fault.Name].text) {
-				t.Errorf("the agent does not notice %q: %v", want[fault.Name].text, err)
+			notice := want[fault.Name]
+			err := live(context.Background())
+			if err == nil || !strings.Contains(err.Error(), notice.text) {
+				t.Errorf("the agent does not notice %q: %v", notice.text, err)
 			}
-			if a.Account().Failures[want[fault.Name].step] == 0 {
-				t.Errorf("step %s did not fail; failed: %v", want[fault.Name].step, a.Account().Failures)
+			if fault.Name != "slow" && a.Account().Failures[notice.step] == 0 {
+				t.Errorf("step %s did not fail; failed: %v", notice.step, a.Account().Failures)
 			}
-			if !slices.ContainsFunc(s.Received(), func(r Record) bool { return r.Fault == fault.Name }) {
+			if fault.apply != nil && !slices.ContainsFunc(s.Received(), func(r Record) bool { return r.Fault == fault.Name }) {
 				t.Error("no record says that the fault was applied")
 			}
 		})
-	}
-	if len(want) != len(Faults) || len(names) != len(Faults) {
-		t.Errorf("%d faults, %d names, %d expectations", len(Faults), len(names), len(want))
 	}
 }
 

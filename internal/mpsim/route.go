@@ -52,7 +52,7 @@ func (s *Site) answer(c *connState, request *http.Request, body []byte) reply {
 	x := &exchange{site: s, conn: c, http: request, path: strings.ToLower(path), query: query, body: body}
 	x.record = Record{At: s.cfg.Now(), Kind: unknownKind, Method: request.Method, Target: request.RequestURI}
 	s.route(x)
-	if f := s.cfg.Fault; f != nil && f.apply(x) {
+	if f := s.cfg.Fault; f != nil && f.apply != nil && f.apply(x) {
 		x.record.Fault = f.Name
 	}
 	if x.answer != "" {

@@ -115,14 +115,17 @@ func (s *Site) makeKeys() (err error) {
 			return err
 		}
 	}
-	s.serverCert, err = s.CA.Issue(pki.IssueRequest{
+	server := pki.IssueRequest{
 		CommonName: s.cfg.MPName,
 		DNSNames:   []string{s.cfg.MPName, "localhost"},
 		IPs:        []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		Usage:      []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		NotBefore:  now.AddDate(0, 0, -1),
-	})
-	if err != nil {
+	}
+	if f := s.cfg.Fault; f != nil && f.certificate != nil {
+		f.certificate(&server)
+	}
+	if s.serverCert, err = s.CA.Issue(server); err != nil {
 		return err
 	}
 	s.signing, err = pki.SelfSigned(pki.IssueRequest{
