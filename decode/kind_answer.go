@@ -10,7 +10,7 @@ import (
 // Kinds of answers that are no messages, and of what nothing is known.
 var (
 	accepted  = Kind{Slug: "accepted", Name: "accepted", Dir: traffic.Reply, sum: sumAccepted}
-	noAnswer  = Kind{Slug: "no-answer", Name: "empty answer", Dir: traffic.Reply, sum: sumNoAnswer}
+	noAnswer  = Kind{Slug: noAnswerSlug, Name: "empty answer", Dir: traffic.Reply, sum: sumNoAnswer}
 	pageReply = Kind{Slug: "page", Name: "HTML page", sum: sumPage}
 	httpError = Kind{Slug: "http-error", Name: "HTTP error", Dir: traffic.Reply, sum: sumHTTPError}
 	encrypted = Kind{Slug: "encrypted", Name: "encrypted message", sum: sumEncrypted}

@@ -383,5 +383,3 @@ func (d *decoder) signedWhat() string {
 	}
 	return joined(", ", payload, id, token)
 }
-
-func (d *decoder) lint() {}
