@@ -109,7 +109,8 @@ func (p *play) bytes(id traffic.ExchangeID, d traffic.Dir, forwarded bool, b []b
 
 // message is a request or reply with a body and its length.
 func message(start string, body string, fields ...string) []byte {
-	return fmt.Appendf(nil, "%s\r\n%sContent-Length: %d\r\n\r\n%s", start, strings.Join(append(fields, ""), "\r\n"), len(body), body)
+	head := strings.Join(append([]string{start}, fields...), "\r\n")
+	return fmt.Appendf(nil, "%s\r\nContent-Length: %d\r\n\r\n%s", head, len(body), body)
 }
 
 // sample is an HTTP message of the samples.

@@ -154,7 +154,7 @@ func (w *walk) done() float64 {
 	return min(1, seen/all)
 }
 
-// Page reads up to n rows that the filter lets pass, next to from: those
+// Page reads up to n rows (0: all) that the filter lets pass, next to from: those
 // before it going Older (0: the newest), those behind it going Newer. They
 // come in the order of their numbers, whatever the way.
 func (s *Store) Page(ctx context.Context, f *filter.Filter, from traffic.ExchangeID, way Way, n int) ([]Row, error) {
@@ -173,6 +173,9 @@ func (s *Store) Page(ctx context.Context, f *filter.Filter, from traffic.Exchang
 }
 
 func (s *Store) plainPage(ctx context.Context, from traffic.ExchangeID, way Way, n int) ([]Row, error) {
+	if n <= 0 {
+		n = -1
+	}
 	part := `(SELECT * FROM list WHERE id > ? ORDER BY id LIMIT ?)`
 	if way == Older {
 		part = `(SELECT * FROM list WHERE id < ? ORDER BY id DESC LIMIT ?)`

@@ -1,0 +1,108 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mpproxy/filter"
+	"mpproxy/traffic"
+)
+
+// BenchmarkRecord is the whole recording path: summary, findings, rows. One
+// operation is one exchange.
+func BenchmarkRecord(b *testing.B) {
+	for _, c := range []struct{ name, request, reply string }{
+		{"policy", "03-policy-request.http", "04-policy-reply.http"},
+		{"state", "11-state-request.http", "06-async-ack.http"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			request, reply := sample(b, c.request), sample(b, c.reply)
+			r := record(b, Options{SummaryOnly: true})
+			p := newPlay(r.Take)
+			conn := p.open("192.0.2.12:50001")
+			b.SetBytes(int64(len(request) + len(reply)))
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				p.exchange(conn, request, reply)
+				p.told = p.told[:0]
+			}
+			flush(b, r)
+			b.StopTimer()
+			st := r.Stats()
+			b.ReportMetric(float64(st.Rows)/float64(b.N), "rows/op")
+			info, err := os.Stat(r.Path() + "-wal")
+			if err != nil {
+				b.Fatal(err)
+			}
+			closeRecorder(b, r)
+			file, err := os.Stat(r.Path())
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(file.Size())/float64(st.Bytes), "disk/wire")
+			b.ReportMetric(float64(info.Size())/1e6, "wal-MB")
+		})
+	}
+}
+
+// stored makes a capture of n exchanges of many agents, without bodies.
+func stored(b *testing.B, n int) *Store {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "big.mpdb")
+	r, err := Create(path, Options{SummaryOnly: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := newPlay(r.Take)
+	reply := message("HTTP/1.1 200 OK", "")
+	for i := range n {
+		if i%100 == 0 {
+			p.open(fmt.Sprintf("192.0.%d.%d:50001", i/100/250%250, i/100%250))
+		}
+		p.exchange(traffic.Conn{ID: p.conns}, message(fmt.Sprintf("GET /SMS_MP/.sms_pol?%d HTTP/1.1", i), ""), reply, func(x *traffic.Exchange) {
+			if i%200 == 0 {
+				x.Findings = []traffic.Finding{{Kind: &traffic.FindingKind{Code: "test-error", Severity: traffic.Error}}}
+			}
+		})
+		p.told = p.told[:0]
+	}
+	if err := r.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	return openTest(b, path)
+}
+
+// BenchmarkRead asks for pages of 100 at scattered places.
+func BenchmarkRead(b *testing.B) {
+	const n = 200_000
+	s := stored(b, n)
+	for _, src := range []string{"", "agent:192.0.3.7", "sev:E", "status:>=400", "kind:ddr", "path:*77", "took:>1h", "words"} {
+		f, err := filter.Parse(src, time.Now(), time.UTC)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("page "+src, func(b *testing.B) {
+			for i := range b.N {
+				if _, err := s.Page(bg, f, traffic.ExchangeID(i*7919%n), Older, 100); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("count sev:E", func(b *testing.B) {
+		f, err := filter.Parse("sev:E", time.Now(), time.UTC)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for range b.N {
+			if n, err := s.Count(bg, f); err != nil || n != 1000 {
+				b.Fatal(n, err)
+			}
+		}
+	})
+}
