@@ -67,6 +67,7 @@ func variety(t testing.TB) *Store {
 // must mean the same in a list and in a rule.
 func TestFilterSQL(t *testing.T) {
 	s := variety(t)
+	all := subjects(t, s)
 	for _, src := range []string{
 		"", "id:3..5", "-id:3..5", "conn:2", "time:>=2026-05-04T10:41:00.050Z", "age:<1h", "age:>1h",
 		"agent:192.0.2.*", "agent:PC-*", "agent:2001:db8::7", "-agent:*", "kind:policy*", "-kind:policy-reply",
@@ -83,34 +84,44 @@ func TestFilterSQL(t *testing.T) {
 		"text:replyassignments sev:none", "-(text:ReplyAssignments OR status:404)", "wire:MPLIST", "hex:4d504c495354", "hex:0000",
 		"-(hex:0000 -text:x)", "(status:404 OR is:modified) -agent:192.0.2.13", "NOT (sev:W (kind:policy* OR text:Policy))",
 	} {
-		compare(t, s, src)
+		compare(t, s, all, src)
 	}
+}
+
+// subjects are all exchanges of a capture, as filters ask them.
+func subjects(t *testing.T, s *Store) []*subject {
+	t.Helper()
+	last, err := s.Last(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*subject
+	for id := traffic.ExchangeID(1); id <= last; id++ {
+		all = append(all, &subject{ctx: bg, store: s, id: id})
+	}
+	return all
 }
 
 // TestFilterSQLRandom does it for filters that nobody would think of.
 func TestFilterSQLRandom(t *testing.T) {
 	s := variety(t)
+	all := subjects(t, s)
 	for seed := range uint64(150) {
-		g := generator{rand.New(rand.NewPCG(seed, 1)), s, t}
-		compare(t, s, g.filter(3))
+		g := generator{rand.New(rand.NewPCG(seed, 1)), all}
+		compare(t, s, all, g.filter(3))
 	}
 }
 
-func compare(t *testing.T, s *Store, src string) {
+func compare(t *testing.T, s *Store, all []*subject, src string) {
 	t.Helper()
 	f, err := filter.Parse(src, start.Add(time.Minute), time.UTC)
 	if err != nil {
 		t.Fatalf("%q: %v", src, err)
 	}
-	last, err := s.Last(bg)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var want, got []traffic.ExchangeID
-	for id := traffic.ExchangeID(1); id <= last; id++ {
-		x := &subject{ctx: bg, store: s, id: id}
+	for _, x := range all {
 		if f.Match(x) {
-			want = append(want, id)
+			want = append(want, x.id)
 		}
 		if x.err != nil {
 			t.Fatalf("%q: %v", src, x.err)
@@ -134,8 +145,7 @@ func compare(t *testing.T, s *Store, src string) {
 // generator makes filters whose values come from the capture.
 type generator struct {
 	*rand.Rand
-	s *Store
-	t *testing.T
+	all []*subject
 }
 
 func (g generator) filter(depth int) string {
@@ -191,11 +201,7 @@ func (g generator) op() string { return []string{"", "", "=", ">", ">=", "<", "<
 
 // text is a value that some exchange has, perhaps cut or with wildcards.
 func (g generator) text(f *filter.Field) string {
-	last, err := g.s.Last(bg)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	x := &subject{ctx: bg, store: g.s, id: 1 + traffic.ExchangeID(g.Int64N(int64(last)))}
+	x := g.all[g.IntN(len(g.all))]
 	var texts []string
 	for _, text := range x.Texts(f.Source()) {
 		if text != "" {

@@ -20,9 +20,11 @@ const flushEvery = 50 * time.Millisecond
 
 // Options are a Recorder's settings; the zero value works.
 type Options struct {
-	// Queue is how many events wait at most before Take does; zero is 4096.
+	// Queue is how many events wait at most before Take does; zero is 2048.
+	// What waits, and as much again in the transaction under way, is what a
+	// kill costs when the recorder is behind.
 	Queue int
-	// QueueBytes is how many bytes of them; zero is 16 MiB.
+	// QueueBytes is how many bytes of them; zero is 8 MiB.
 	QueueBytes int
 	// MaxSize is how large the file may get, in bytes; zero is no limit. What
 	// comes afterwards is counted as lost.
@@ -39,10 +41,10 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Queue == 0 {
-		o.Queue = 4096
+		o.Queue = 2048
 	}
 	if o.QueueBytes == 0 {
-		o.QueueBytes = 16 << 20
+		o.QueueBytes = 8 << 20
 	}
 	if o.Now == nil {
 		o.Now = time.Now
