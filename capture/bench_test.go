@@ -50,6 +50,39 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
+// BenchmarkSearch looks for words that are nowhere, in the texts of messages.
+func BenchmarkSearch(b *testing.B) {
+	for _, c := range []struct{ name, request, reply string }{
+		{"policy", "03-policy-request.http", "04-policy-reply.http"},
+		{"state", "11-state-request.http", "06-async-ack.http"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r := record(b, Options{SummaryOnly: true})
+			p := newPlay(r.Take)
+			conn := p.open("192.0.2.12:50001")
+			for range 200 {
+				p.exchange(conn, sample(b, c.request), sample(b, c.reply))
+			}
+			closeRecorder(b, r)
+			s := openTest(b, r.Path())
+			f, err := filter.Parse("text:nowhere", time.Now(), time.UTC)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var texts int64
+			if err := s.db.QueryRow(`SELECT sum(text_bytes) FROM message`).Scan(&texts); err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(texts)
+			for b.Loop() {
+				if rows, err := s.Page(bg, f, 0, Older, 100); err != nil || len(rows) > 0 {
+					b.Fatal(rows, err)
+				}
+			}
+		})
+	}
+}
+
 // stored makes a capture of n exchanges of many agents, without bodies.
 func stored(b *testing.B, n int) *Store {
 	b.Helper()

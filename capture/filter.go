@@ -354,23 +354,6 @@ func (s *Store) step(ctx context.Context, q *query, lo, hi traffic.ExchangeID, w
 	return s.askAgain(ctx, q, ids, n)
 }
 
-func (s *Store) askAgain(ctx context.Context, q *query, ids []traffic.ExchangeID, n int) ([]traffic.ExchangeID, error) {
-	var passed []traffic.ExchangeID
-	for _, id := range ids {
-		x := &subject{ctx: ctx, store: s, id: id}
-		if q.filter.Match(x) {
-			passed = append(passed, id)
-		}
-		if x.err != nil {
-			return nil, x.err
-		}
-		if len(passed) == n {
-			break
-		}
-	}
-	return passed, ctx.Err()
-}
-
 func (s *Store) countStep(ctx context.Context, q *query, lo, hi traffic.ExchangeID) (n int64, err error) {
 	if q.again {
 		ids, err := s.step(ctx, q, lo, hi, Newer, -1)

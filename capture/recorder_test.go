@@ -489,3 +489,37 @@ func TestAfterClose(t *testing.T) {
 		t.Errorf("stats %+v, want the late events counted", st)
 	}
 }
+
+// TestReadOnlyMedium opens a file that is still in WAL mode where nothing can
+// be written beside it: a reader had it open when the recorder ended, and then
+// somebody copied it.
+func TestReadOnlyMedium(t *testing.T) {
+	r := record(t, steady())
+	playSamples(t, newPlay(r.Take))
+	flush(t, r)
+	reader := openTest(t, r.Path())
+	if _, err := reader.Last(bg); err != nil {
+		t.Fatal(err)
+	}
+	closeRecorder(t, r)
+	if info, err := os.Stat(r.Path() + "-wal"); err == nil && info.Size() > 0 {
+		t.Errorf("the WAL has %d bytes after the end, want none", info.Size())
+	}
+	b, err := os.ReadFile(r.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "copied.mpdb")
+	if err := os.WriteFile(copied, b, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chmod(dir, 0o700) })
+	s := openTest(t, copied)
+	if n, err := s.Count(bg, nil); n != 5 || err != nil {
+		t.Errorf("%d rows (%v), want 5", n, err)
+	}
+}

@@ -18,8 +18,10 @@ type subject struct {
 	id    traffic.ExchangeID
 	err   error
 
-	row      *Row
-	messages []*decode.Message // decoded whole, nil while not asked for
+	row *Row
+	// sources are the messages as received, the request first; nil while not
+	// asked for.
+	sources []decode.Source
 }
 
 // load reads the row once.
@@ -67,6 +69,25 @@ func (x *subject) Number(field string) (int64, bool) {
 
 // Texts are the values of any other field.
 func (x *subject) Texts(field string) []string {
+	switch field {
+	case "header", "text":
+		return x.words(field)
+	case "hex", "wire":
+		return x.bytes(field)
+	case "code":
+		return x.code()
+	case "kind", "endpoint", "hook", "msgid", "corr":
+		return x.columns(field)
+	case "finding", "leg":
+		return x.findings(field)
+	case "note":
+		return x.notes()
+	}
+	return x.listed(field)
+}
+
+// listed are the values that the row in the list has.
+func (x *subject) listed(field string) []string {
 	r := x.load()
 	switch field {
 	case "agent":
@@ -89,21 +110,9 @@ func (x *subject) Texts(field string) []string {
 		return x.is()
 	case "mode", "mp":
 		return x.conn(field)
-	case "finding", "leg":
-		return x.findings(field)
-	case "note":
-		return x.notes()
 	case "":
 		texts := append([]string{r.Short, r.Agent, r.Client, r.Address}, x.notes()...)
 		return append(texts, append(x.columns("msgid"), x.columns("corr")...)...)
-	case "kind", "endpoint", "hook", "msgid", "corr":
-		return x.columns(field)
-	case "code":
-		return x.code()
-	case "header", "text":
-		return x.words(field)
-	case "hex", "wire":
-		return x.bytes(field)
 	}
 	x.fail(fmt.Errorf("a capture has no field %q", field))
 	return nil
@@ -202,39 +211,50 @@ func (x *subject) columns(field string) []string {
 	return texts
 }
 
-func (x *subject) code() []string {
-	src, err := x.store.Source(x.ctx, x.id, traffic.Reply, false)
+// messages reads the messages once. Replies do not know their requests.
+func (x *subject) messages() []decode.Source {
+	if x.sources != nil {
+		return x.sources
+	}
+	x.sources = []decode.Source{}
+	e, err := x.store.Exchange(x.ctx, x.id)
 	if err != nil {
 		x.fail(err)
 		return nil
 	}
-	return []string{src.Head.Get("BITS-Error"), src.Head.Get("BITS-Error-Code")}
+	for _, d := range []traffic.Dir{traffic.Request, traffic.Reply} {
+		if v, r := wireOf(x.ctx, x.store.db, e, d, false); v.Size > 0 {
+			x.sources = append(x.sources, sourceOf(e, d, v, r, nil))
+		}
+	}
+	return x.sources
 }
 
-// decoded are the messages, decoded whole.
-func (x *subject) decoded() []*decode.Message {
-	if x.messages != nil {
-		return x.messages
-	}
-	x.messages = []*decode.Message{}
-	for _, d := range []traffic.Dir{traffic.Request, traffic.Reply} {
-		m, err := x.store.Message(x.ctx, x.id, d, decode.Full)
-		if err != nil {
-			x.fail(err)
-			continue
+func (x *subject) code() []string {
+	var codes []string
+	for _, src := range x.messages() {
+		if src.Dir == traffic.Reply {
+			codes = append(codes, src.Head.Get("BITS-Error"), src.Head.Get("BITS-Error-Code"))
 		}
-		x.messages = append(x.messages, m)
 	}
-	return x.messages
+	return codes
 }
 
 // words are the messages' headers, or their texts with those of attachments.
+// Most messages are whole in their summary, which costs much less.
 func (x *subject) words(field string) []string {
 	var texts []string
-	for _, m := range x.decoded() {
+	var request *decode.Message
+	for _, src := range x.messages() {
+		src.Request = request
+		m := decode.Decode(src, decode.Summary)
+		request = m
 		if field == "header" {
 			texts = append(texts, m.HeaderText.String)
 			continue
+		}
+		if m.Partial || len(m.Attachments) > 0 {
+			m = decode.Decode(src, decode.Full)
 		}
 		texts = append(texts, m.Text.String)
 		for _, a := range m.Attachments {
@@ -259,8 +279,8 @@ func (x *subject) bytes(field string) []string {
 	if field == "wire" {
 		return texts
 	}
-	for _, m := range x.decoded() {
-		for _, v := range m.Views(nil) {
+	for _, src := range x.messages() {
+		for _, v := range decode.Decode(src, decode.Full).Views(nil) {
 			if v.Name == "inflated" {
 				texts = append(texts, string(v.Bytes))
 			}

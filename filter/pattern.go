@@ -48,6 +48,17 @@ func (p Pattern) Match(s string) bool {
 // equal. Letters outside ASCII never become ASCII letters, so that a search
 // for ASCII text has one meaning here and in SQL.
 func Fold(s string) string {
+	ascii, upper := true, false
+	for i := range len(s) {
+		ascii = ascii && s[i] < utf8.RuneSelf
+		upper = upper || 'A' <= s[i] && s[i] <= 'Z'
+	}
+	switch {
+	case ascii && !upper:
+		return s
+	case ascii:
+		return strings.ToLower(s)
+	}
 	return strings.Map(func(r rune) rune {
 		lower := unicode.ToLower(r)
 		if r >= utf8.RuneSelf && lower < utf8.RuneSelf {
