@@ -106,7 +106,7 @@ func (c *demoCommand) play(ctx context.Context, s *session, scenario *mpsim.Scen
 	go func() { served <- serveSite(siteCtx, site, l, site.Native()) }()
 	s.quit = !s.screen() || c.For > 0
 	if !s.quit || c.For > 0 {
-		crowd.Lives, crowd.Pause = -1, 150*time.Millisecond
+		crowd.Lives, crowd.Pause = -1, agentPause
 	}
 	s.works = append(s.works, func(ctx context.Context) error {
 		if c.For > 0 {
@@ -214,7 +214,7 @@ func (c *demoCommand) account(e *env, file string, agents mpsim.Account, f view.
 	if !c.JSON {
 		w = e.stdout
 	}
-	fmt.Fprintf(w, "\n%d exchanges of %d agents, %s sent, %s received\n", total, c.Agents, view.Size(agents.Sent), view.Size(agents.Received))
+	fmt.Fprintf(w, "\n%s of %s, %s sent, %s received\n", plural(int64(total), "exchange"), plural(int64(c.Agents), "agent"), view.Size(agents.Sent), view.Size(agents.Received))
 	names := slices.SortedFunc(maps.Keys(kinds), func(a, b string) int { return cmp.Or(kinds[b]-kinds[a], cmp.Compare(a, b)) })
 	for _, k := range names {
 		fmt.Fprintf(w, "  %6d  %s\n", kinds[k], view.KindName(k))
@@ -236,5 +236,12 @@ func findingWords(groups []capture.FindingGroup) string {
 	for _, g := range groups {
 		counts[g.Kind.Severity] += g.Count
 	}
-	return fmt.Sprintf("%d errors, %d warnings, %d notes", counts[traffic.Error], counts[traffic.Warning], counts[traffic.Info])
+	return plural(counts[traffic.Error], "error") + ", " + plural(counts[traffic.Warning], "warning") + ", " + plural(counts[traffic.Info], "note")
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

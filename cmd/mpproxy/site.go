@@ -7,12 +7,17 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"mpproxy/internal/mpsim"
 	"mpproxy/internal/pki"
 )
+
+// agentPause keeps agents that live without end at a speed that people can
+// follow.
+const agentPause = 150 * time.Millisecond
 
 // siteCommand is "mpproxy site".
 type siteCommand struct {
@@ -22,11 +27,11 @@ type siteCommand struct {
 	Fault  string `help:"What goes wrong; \"list\" names them." placeholder:"NAME"`
 	Code   string `default:"LAB" help:"The site code."`
 	Seed   uint64 `default:"1" help:"Decides every invented value."`
-	Agents int    `help:"Also so many agents, that send their traffic to --proxy."`
+	Agents int    `help:"Also so many agents, that live again and again and send their traffic to --proxy."`
 	Proxy  string `help:"Where agents send to: the URL of mpproxy. Default: the site itself." placeholder:"URL"`
 	CAFile string `name:"ca-file" type:"path" help:"Write the site's authority to this file, for --upstream-ca."`
 	Client string `type:"path" help:"Write a client certificate with its key to this file, for --client-cert."`
-	Trust  string `type:"path" help:"Authority that agents trust beside the site's: mpproxy's, from: mpproxy ca export."`
+	Trust  string `type:"path" help:"Authority that agents trust in place of the site's: mpproxy's, from: mpproxy ca export."`
 }
 
 // Run is a site until it is told to stop.
@@ -115,7 +120,7 @@ func (c *siteCommand) handOut(site *mpsim.Site) error {
 
 // send lets agents live, again and again, until ctx ends.
 func (c *siteCommand) send(ctx context.Context, e *env, site *mpsim.Site, self string) error {
-	crowd := mpsim.Crowd{Site: site, BaseURL: c.Proxy, Agents: c.Agents, Seed: c.Seed}
+	crowd := mpsim.Crowd{Site: site, BaseURL: c.Proxy, Agents: c.Agents, Seed: c.Seed, Lives: -1, Pause: agentPause}
 	if crowd.BaseURL == "" {
 		crowd.BaseURL = self
 	}
