@@ -340,7 +340,7 @@ func (d *decoder) unwrap(b *buffers) {
 		d.bits()
 	case len(d.body) == 0:
 		d.m.Form = formEmpty
-		if d.m.Dir != traffic.Reply && t.form != "" {
+		if d.m.Dir != traffic.Reply && t.form != "" && t.form != formBITS {
 			d.m.Form = t.form
 		}
 	case d.isMultipart():

@@ -79,6 +79,28 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// FuzzMessage gets behind the wrapping, which FuzzDecode rarely does.
+func FuzzMessage(f *testing.F) {
+	for _, row := range manifest(f) {
+		s := sampleSource(f, row)
+		m := Decode(s, Full)
+		f.Add(m.HeaderText.String, m.wire.inflated, m.Dir == traffic.Reply)
+	}
+	f.Fuzz(func(t *testing.T, header string, payload []byte, reply bool) {
+		if len(header)+len(payload) > 1<<20 || !utf8.ValidString(header) {
+			return
+		}
+		s := ccmSource(t, header, payload)
+		if reply {
+			s.Dir, s.Head = traffic.Reply, traffic.ParseHead([]byte("HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed; boundary=aAbBcCdDv1234567890VxXyYzZ\r\n\r\n"))
+		}
+		checkMessage(t, Decode(s, Summary))
+		m := Decode(s, Full)
+		checkMessage(t, m)
+		checkInverse(t, s, m)
+	})
+}
+
 func FuzzText(f *testing.F) {
 	seeds(f, func(raw []byte) {
 		f.Add(raw, "<a/>")

@@ -51,7 +51,7 @@ func sumPage(d *decoder) (short, long string) {
 
 func sumEncrypted(d *decoder) (short, long string) {
 	short = "encrypted, " + sizeWords(d.m.wire.sent)
-	return short, joined(" ", clip(d.m.Endpoint), d.m.Agent, short)
+	return short, joined(" ", clip(d.m.Endpoint), d.agent(), short)
 }
 
 // sumOther is for HTTP that no management point knows.

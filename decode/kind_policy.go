@@ -44,10 +44,10 @@ func sumPolicyRequest(d *decoder) (short, long string) {
 		since = "changes since " + minutes(cookie)
 	}
 	site = siteOf(site)
-	who, about := clip(resource), joined(" ", clip(resource), d.m.Agent)
+	who, about := clip(resource), joined(" ", clip(resource), d.agent())
 	if user != "" {
 		who = "user " + clip(user)
-		about = joined(" on ", who, d.m.Agent)
+		about = joined(" on ", who, d.agent())
 	}
 	return joined(", ", who, site, since), joined(" ", "policy?", about, site, since)
 }

@@ -69,7 +69,7 @@ func sumRegistration(d *decoder) (short, long string) {
 	}
 	d.sender(name, r.id)
 	if name == "" {
-		name = d.m.Agent
+		name = d.agent()
 	}
 	agent := joined(" ", clip(r.program), clip(r.version))
 	who := clip(name)

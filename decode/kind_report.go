@@ -114,7 +114,7 @@ func sumHeartbeat(d *decoder) (short, long string) {
 	}
 	domain = clip(domain)
 	rest := joined(", ", d.instances(instances, ""), clip(address))
-	return joined(", ", domain, rest), joined(", ", joined(" ", "heartbeat", d.m.Agent, domain), rest)
+	return joined(", ", domain, rest), joined(", ", joined(" ", "heartbeat", d.agent(), domain), rest)
 }
 
 // instances counts what a report holds, as far as that was seen; else it says
@@ -169,14 +169,14 @@ func sumHinv(d *decoder) (short, long string) {
 	kind := clip(head.reportType)
 	if kind == "delta" && instances > 0 {
 		short = kind + ": " + deltaWords(changes)
-		return short, joined(" ", "hardware inventory delta", d.m.Agent) + ": " + deltaWords(changes)
+		return short, joined(" ", "hardware inventory delta", d.agent()) + ": " + deltaWords(changes)
 	}
 	of := ""
 	if instances > 0 {
 		of = "of " + strconv.Itoa(len(classes)) + " " + plural(len(classes), "class")
 	}
 	what := d.instances(instances, of)
-	return joined(", ", kind, what), joined(" ", "hardware inventory", kind, d.m.Agent) + ", " + what
+	return joined(", ", kind, what), joined(" ", "hardware inventory", kind, d.agent()) + ", " + what
 }
 
 // deltaWords says what a delta changes. Update and Delete are inferred, so
@@ -216,7 +216,7 @@ func sumSinv(d *decoder) (short, long string) {
 	if files == 0 {
 		what = d.instances(0, "")
 	}
-	return joined(", ", kind, what), joined(" ", "software inventory", kind, d.m.Agent) + ", " + what
+	return joined(", ", kind, what), joined(" ", "software inventory", kind, d.agent()) + ", " + what
 }
 
 var filecoll = Kind{
@@ -228,7 +228,7 @@ var filecoll = Kind{
 func sumFilecoll(d *decoder) (short, long string) {
 	files, size, _ := collectedFiles(d)
 	short = count(files, "file") + ", " + sizeWords(size)
-	return short, joined(" ", "file collection", d.m.Agent) + ": " + short
+	return short, joined(" ", "file collection", d.agent()) + ": " + short
 }
 
 // collectedFiles counts the files of a report, adds up their sizes, and names
@@ -264,7 +264,7 @@ func sumIDMIF(d *decoder) (short, long string) {
 	if short == "" {
 		short = count(files, "file")
 	}
-	return short, joined(" ", "IDMIF", d.m.Agent) + ": " + short
+	return short, joined(" ", "IDMIF", d.agent()) + ": " + short
 }
 
 var metering = Kind{
@@ -298,7 +298,7 @@ func sumMetering(d *decoder) (short, long string) {
 	default:
 		short = count(records, "record") + d.atLeast()
 	}
-	return short, joined(" ", "metering", d.m.Agent) + ": " + short
+	return short, joined(" ", "metering", d.agent()) + ": " + short
 }
 
 // meteredTime says how long a program ran.
@@ -340,7 +340,7 @@ func sumRelay(d *decoder) (short, long string) {
 		kind = d.m.Header.Property("FileType")
 	}
 	short = joined(", ", clip(kind), clip(d.m.Root), sizeWords(d.m.TextBytes))
-	return short, joined(" ", "relay", d.m.Agent, short)
+	return short, joined(" ", "relay", d.agent(), short)
 }
 
 var report = Kind{
@@ -350,5 +350,5 @@ var report = Kind{
 func sumReport(d *decoder) (short, long string) {
 	h := d.report()
 	short = joined(", ", clip(h.content), clip(h.reportType), sizeWords(d.m.TextBytes))
-	return short, joined(" ", clip(d.m.Endpoint), "report", d.m.Agent, short)
+	return short, joined(" ", clip(d.m.Endpoint), "report", d.agent(), short)
 }

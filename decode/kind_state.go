@@ -115,7 +115,7 @@ func sumState(d *decoder) (short, long string) {
 	case !strings.Contains(about, "{") && len(about) <= 16:
 		short = joined(" ", short, clip(about))
 	}
-	return short, joined(" ", "state", d.m.Agent) + ": " + short
+	return short, joined(" ", "state", d.agent()) + ": " + short
 }
 
 func sumFSP(d *decoder) (short, long string) {

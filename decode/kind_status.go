@@ -83,5 +83,5 @@ func sumStatus(d *decoder) (short, long string) {
 		id = "(" + clip(t.id) + ")"
 	}
 	short = joined(" ", severity.word, label, clip(shortGUIDs(t.pkg)), clip(t.program), id)
-	return short, joined(" ", "status", d.m.Agent) + ": " + short
+	return short, joined(" ", "status", d.agent()) + ": " + short
 }

@@ -214,7 +214,7 @@ func (d *decoder) summarize() {
 	}
 	m.Short, m.Long = d.kind.sum(d)
 	if m.Long == "" {
-		m.Long = joined(" ", m.Kind, m.Agent, m.Short)
+		m.Long = joined(" ", m.Kind, d.agent(), m.Short)
 	}
 }
 
@@ -277,3 +277,6 @@ func (d *decoder) sender(name, id string) {
 		m.Client = clipName(id)
 	}
 }
+
+// agent is the sender's name as a summary may show it.
+func (d *decoder) agent() string { return clip(d.m.Agent) }

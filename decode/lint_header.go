@@ -262,7 +262,7 @@ func isBracedGUID(s string) bool {
 const zeroGUID = "00000000-0000-0000-0000-000000000000"
 
 // toolGUIDs are message ids that are built into public tools.
-var toolGUIDs = []string{"5DD100CD-DF1D-45F5-BA17-A327F43465F8", "041A35B4-DCEE-4F64-A978-D4D489F47D28"}
+var toolGUIDs = []string{zeroGUID, "5DD100CD-DF1D-45F5-BA17-A327F43465F8", "041A35B4-DCEE-4F64-A978-D4D489F47D28"}
 
 var toolGUID = lint{
 	kind: traffic.FindingKind{
@@ -277,7 +277,7 @@ var toolGUID = lint{
 			return
 		}
 		id := bareID(h.ID)
-		for _, known := range append([]string{zeroGUID}, toolGUIDs...) {
+		for _, known := range toolGUIDs {
 			if strings.EqualFold(id, known) {
 				c.inHeader("ID", "found %s", quoted(h.ID))
 			}
@@ -371,8 +371,15 @@ var hardcodedHost = lint{
 
 // isAddress tells an address or localhost from a name.
 func isAddress(host string) bool {
-	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil || strings.EqualFold(host, "localhost")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	host = strings.Trim(host, "[]")
+	if host == "" || !strings.Contains(host, ":") && !isDigits(host[len(host)-1:]) {
+		return false
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 var otherHost = lint{
@@ -435,12 +442,13 @@ var badReplyTo = lint{
 		if h == nil || h.ReplyTo == "" || isMedia(h) {
 			return
 		}
-		parts := strings.SplitN(h.ReplyTo, ":", 3)
-		if len(parts) != 3 || !strings.EqualFold(parts[0], "direct") || parts[1] == "" || parts[2] == "" {
+		scheme, rest, _ := strings.Cut(h.ReplyTo, ":")
+		host, endpoint, _ := strings.Cut(rest, ":")
+		if !strings.EqualFold(scheme, "direct") || host == "" || endpoint == "" {
 			c.inHeader("ReplyTo", "found %s; expected direct:HOST:ENDPOINT", quoted(h.ReplyTo))
 			return
 		}
-		if h.SourceHost != "" && !strings.EqualFold(firstLabel(parts[1]), firstLabel(h.SourceHost)) {
+		if h.SourceHost != "" && !strings.EqualFold(firstLabel(host), firstLabel(h.SourceHost)) {
 			c.inHeader("ReplyTo", "found %s; SourceHost is %s", quoted(h.ReplyTo), quoted(h.SourceHost))
 		}
 	},

@@ -162,7 +162,7 @@ var senderMismatch = lint{
 		if sender == "" {
 			return
 		}
-		for _, name := range strings.Split(sender, ";") {
+		for name := range strings.SplitSeq(sender, ";") {
 			if strings.EqualFold(firstLabel(strings.TrimSpace(name)), firstLabel(h.SourceHost)) {
 				return
 			}
@@ -204,7 +204,7 @@ var tokenTime = lint{
 		}
 		for _, name := range [...]string{"ClientToken", "CCMClientTimestamp"} {
 			value := c.Head.Get(name)
-			for _, part := range strings.Split(value, ";") {
+			for part := range strings.SplitSeq(value, ";") {
 				t, ok := parseISO(strings.TrimSpace(part))
 				if skew := c.Arrived.Sub(t).Abs(); ok && skew > maxSkew {
 					c.found("head", fieldAt(c.Head, name), "%s says %s, came %s: %s apart", name, part,

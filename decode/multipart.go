@@ -35,7 +35,7 @@ func (p Part) Get(name string) string {
 			return ""
 		}
 		key, value, found := bytes.Cut(line, []byte(":"))
-		if found && strings.EqualFold(string(bytes.TrimSpace(key)), name) {
+		if found && bytes.EqualFold(bytes.TrimSpace(key), []byte(name)) {
 			return string(bytes.TrimSpace(value))
 		}
 		at = next

@@ -232,7 +232,7 @@ func looksLikeXML(b []byte) bool {
 // bare reads a body that is no multipart: what came by GET, a file, a page.
 func (d *decoder) bare(b *buffers) {
 	m := d.m
-	if f := m.wire.target.form; f != "" && f != formCCM {
+	if f := m.wire.target.form; f != "" && f != formCCM && f != formBITS {
 		m.Form = f
 	}
 	in, whole := d.body, d.whole
