@@ -274,6 +274,11 @@ func (d *decoder) heads() {
 	_, url, _ := d.Head.Request()
 	m.Target = url
 	m.wire.target = targetOf(url)
+	id, _, _ := strings.Cut(d.Head.Get("ClientToken"), ";")
+	if id == "" {
+		id = d.Head.Get("CCMClientID")
+	}
+	m.Client = clipName(id)
 }
 
 func dirOf(h traffic.Head) traffic.Dir {
@@ -309,7 +314,7 @@ func (d *decoder) read(b *buffers) {
 	wire = wire[:n]
 	d.body = wire
 	d.m.wire.raw = wire
-	if d.Framing == traffic.Chunked {
+	if d.isChunked() {
 		d.m.wire.chunks = dechunk(wire)
 		d.body = d.m.wire.chunks.data
 	}
@@ -318,6 +323,12 @@ func (d *decoder) read(b *buffers) {
 	if !d.whole {
 		d.readTail()
 	}
+}
+
+// isChunked tells chunk framing, for a file that nobody framed by its head.
+func (d *decoder) isChunked() bool {
+	return d.Framing == traffic.Chunked ||
+		d.Framing == traffic.NoBody && hasSuffixFold(d.Head.Get("Transfer-Encoding"), "chunked")
 }
 
 // tailSize is more than a closing boundary, the end of chunk framing and a

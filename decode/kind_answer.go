@@ -2,7 +2,6 @@ package decode
 
 import (
 	"strconv"
-	"strings"
 
 	"mpproxy/traffic"
 )
@@ -32,18 +31,17 @@ func sumHTTPError(d *decoder) (short, long string) {
 	return short, short
 }
 
-// sumPage names the page: its title, and the sub-status where it has one.
+// sumPage names the page: its title, or as an error what IIS says about it.
 func sumPage(d *decoder) (short, long string) {
 	p := readPage(d.m.Text.String)
-	what := p.title
-	if p.substatus != "" && !strings.Contains(what, p.substatus) {
-		what = joined(", ", p.substatus, what)
-	}
-	short = clip(what)
-	if d.m.Status >= 300 && p.substatus == "" {
+	short = clip(p.title)
+	switch {
+	case p.substatus != "":
+		known, _ := IISSubstatus(p.substatus)
+		short = joined(", ", joined(" ", p.substatus, clip(d.Head.Reason())), known.Name)
+	case d.m.Status >= 300:
 		short, _ = sumHTTPError(d)
-	}
-	if short == "" {
+	case short == "":
 		short = "HTML, " + sizeWords(d.m.wire.sent)
 	}
 	return short, short

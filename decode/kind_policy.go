@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -144,9 +145,7 @@ func policyContent(d *decoder) string {
 		case "Policy":
 			version = "v" + clip(s.attr("PolicyVersion"))
 		case "PolicyXML":
-			if method := s.attr("Compression"); method != "" {
-				packed = clip(method) + " inside"
-			}
+			packed = d.packedWords(s.attr("Compression"), s.value())
 		case "instance":
 			if class := clip(s.attr("class")); !slices.Contains(classes, class) {
 				classes = append(classes, class)
@@ -159,7 +158,43 @@ func policyContent(d *decoder) string {
 	if secrets {
 		what += ", SECRETS"
 	}
-	return joined(", ", version, what, packed, sizeWords(d.m.wire.sent))
+	return joined(", ", version, what, packed, sizeWords(d.m.TextBytes))
+}
+
+// packedWords says what is packed into a PolicyXML.
+func (d *decoder) packedWords(method, text string) string {
+	if method == "" {
+		return ""
+	}
+	if b, ok := unpackHex(text, summaryWhole); ok && d.sees() {
+		return clip(method) + ", " + sizeWords(int64(len(b))) + " unpacked"
+	}
+	return clip(method) + " inside"
+}
+
+// unpackHex undoes what PolicyXML does to its text: zlib, then hex.
+func unpackHex(text string, limit int64) ([]byte, bool) {
+	packed, err := hex.DecodeString(strings.TrimSpace(text))
+	if err != nil || !isZlib(packed) {
+		return nil, false
+	}
+	b, info := inflate(nil, packed, limit, true)
+	return b, info.Whole
+}
+
+// innerPolicy is the text that a policy body holds packed, or false.
+func (m *Message) innerPolicy() (Text, bool) {
+	if m.Root != policyXML.Root {
+		return Text{}, false
+	}
+	s := scanner{src: m.Text.String}
+	for s.next() {
+		if s.name == policyXML.Root && s.attr("Compression") == "zlib" {
+			b, ok := unpackHex(s.value(), maxInflated)
+			return DecodeText(b), ok
+		}
+	}
+	return Text{}, false
 }
 
 // policyName writes the query of .sms_pol: an id, a dot, and a version or a

@@ -30,6 +30,8 @@ func isConfirmation(d *decoder) bool {
 // registrationData is what a registration request says about its sender.
 type registrationData struct {
 	id, name, fqdn, program, version, agentType, keyType, proxy string
+
+	signed bool
 }
 
 func readRegistration(d *decoder) registrationData {
@@ -46,6 +48,8 @@ func readRegistration(d *decoder) registrationData {
 			r.keyType = s.attr("KeyType")
 		case "Signature":
 			r.proxy = s.attr("SMSID")
+		case "SignatureValue":
+			r.signed = true
 		case "Property":
 			switch s.attr("Name") {
 			case "Netbios Name":
@@ -68,6 +72,9 @@ func sumRegistration(d *decoder) (short, long string) {
 		name = r.fqdn
 	}
 	d.sender(name, r.id)
+	if d.m.Signature == "" && r.signed {
+		d.m.Signature = "registration"
+	}
 	if name == "" {
 		name = d.agent()
 	}

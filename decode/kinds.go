@@ -112,6 +112,8 @@ func (d *decoder) kindOfHead() *Kind {
 		return &httpError
 	case m.Form == formEmpty && m.Dir == traffic.Reply:
 		return d.kindOfEmpty()
+	case m.Dir == traffic.Reply && len(m.wire.multipart.parts) == 1:
+		return &accepted // the answer NoReply: a header without a payload
 	case m.Envelope != nil && m.wire.target.form != formGet:
 		return &encrypted
 	case m.wire.target.form == formGet || m.wire.target.kind != "" && m.Dir == traffic.Request:
@@ -208,7 +210,7 @@ var kindOfFamily = map[string]*Kind{
 // summarize writes the two lines.
 func (d *decoder) summarize() {
 	m := d.m
-	if m.Header != nil && m.wire.payload == nil {
+	if m.Header != nil && m.wire.payload == nil && d.kind != &accepted {
 		m.Short, m.Long = sumHeader(m.Header)
 		return
 	}

@@ -336,7 +336,7 @@ var contentLength = lint{
 		if c.isReply() || c.m.wire.target.form != formCCM || !c.Whole {
 			return
 		}
-		if c.Framing == traffic.Chunked {
+		if c.isChunked() {
 			c.found("head", fieldAt(c.Head, "Transfer-Encoding"), "the body is chunked; expected Content-Length")
 			return
 		}

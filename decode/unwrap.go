@@ -3,6 +3,8 @@ package decode
 import (
 	"bytes"
 	"strings"
+
+	"mpproxy/traffic"
 )
 
 // isMultipart tells whether the body is a message of CCM_POST. Ranges of a
@@ -52,8 +54,11 @@ func (d *decoder) header(part []byte) {
 	m.Header = h
 	m.Endpoint = clipName(h.TargetEndpoint)
 	m.MsgID, m.Corr = clipName(h.ID), clipName(h.CorrelationID)
-	if m.Dir != 2 {
-		m.Client, m.Agent = clipName(h.SourceID), hostLabel(h.SourceHost)
+	if m.Dir != traffic.Reply {
+		m.Agent = hostLabel(h.SourceHost)
+		if h.SourceID != "" {
+			m.Client = clipName(h.SourceID)
+		}
 	}
 	m.Signature = d.signedWhat()
 }

@@ -170,7 +170,7 @@ var fragmentBroken = lint{
 		if p == nil || p.Type != "fragment" || c.isReply() || !c.Whole {
 			return
 		}
-		if c.Framing == traffic.Chunked && !c.whole {
+		if c.isChunked() && !c.whole {
 			return // how much came is known only after reading all of it
 		}
 		switch {

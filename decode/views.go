@@ -9,7 +9,7 @@ import (
 // wire and the reader.
 type View struct {
 	// Name is the layer's: "wire", "head", "header", "part", "inflated",
-	// "text", "pretty", "attachment".
+	// "text", "pretty", "policy", "attachment".
 	Name string
 	// Bytes are the layer's bytes. For the layers that are text they are its
 	// UTF-8 form.
@@ -41,6 +41,9 @@ func (m *Message) Views(head []byte) []View {
 		views = append(views,
 			View{"text", []byte(m.Text.String), textWords(m.Text), true},
 			View{"pretty", []byte(Pretty(m.Text.String)), "XML indented; not the bytes", true})
+	}
+	if t, ok := m.innerPolicy(); ok {
+		views = append(views, View{"policy", []byte(t.String), "packed into PolicyXML as hex of zlib, " + textWords(t), true})
 	}
 	for i, a := range m.Attachments {
 		what := fmt.Sprintf("attachment %d, %d+%d of the payload", i+1, a.Offset, a.Size)
