@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -152,7 +151,6 @@ func (c *connection) close() {
 		c.facts.UpstreamLeg = c.up.tap.leg()
 		c.facts.UpstreamLeg.Handshake = upTLS
 	}
-	c.checkName()
 	c.facts.Closed = c.s.Now()
 	c.s.Sink.Take(traffic.ConnClosed{Conn: c.facts})
 	c.s.remove(c)
@@ -177,13 +175,13 @@ func (c *connection) linger() {
 
 // checkName compares the name that the agent asked for with the management
 // point's own certificate: the proxy's, which fits, would hide the fault.
-func (c *connection) checkName() {
-	a, u := c.facts.AgentLeg.Handshake, c.facts.UpstreamLeg.Handshake
-	if a == nil || u == nil || a.TLS == nil || u.TLS == nil || a.TLS.ServerName == "" || len(u.TLS.PeerCertificates) == 0 {
+func (c *connection) checkName(upstream *traffic.Handshake) {
+	a := c.facts.AgentLeg.Handshake
+	if a == nil || a.TLS == nil || upstream.TLS == nil || a.TLS.ServerName == "" {
 		return
 	}
-	cert, err := x509.ParseCertificate(u.TLS.PeerCertificates[0])
-	if err != nil || cert.VerifyHostname(a.TLS.ServerName) == nil {
+	cert := leafOf(upstream.TLS)
+	if cert == nil || cert.VerifyHostname(a.TLS.ServerName) == nil {
 		return
 	}
 	f := found(&nameHidden, traffic.Both, "agent asked for "+a.TLS.ServerName+"; the certificate has "+strings.Join(namesIn(cert), ", "))

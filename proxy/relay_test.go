@@ -261,7 +261,7 @@ func TestTLSOnBothLegs(t *testing.T) {
 			expect(t, agent, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			agent.Close()
 			conn, xs := sink.conn(t, 1)
-			a, u := conn.AgentLeg.Handshake, conn.UpstreamLeg.Handshake
+			a, u := sink.shake(1, traffic.AgentSide), sink.shake(1, traffic.UpstreamSide)
 			if a == nil || u == nil || a.TLS == nil || u.TLS == nil {
 				t.Fatalf("handshakes %+v %+v, want both to be there", a, u)
 			}
@@ -301,7 +301,7 @@ func TestAgentRefusesCertificate(t *testing.T) {
 				t.Fatalf("agent: %v, want an unknown authority", err)
 			}
 			conn, xs := sink.conn(t, 1)
-			h := conn.AgentLeg.Handshake
+			h := sink.shake(1, traffic.AgentSide)
 			if h == nil || h.Err == "" || h.TLS != nil || len(xs) != 0 {
 				t.Fatalf("handshake %+v with %d exchanges, want a failed one and none", h, len(xs))
 			}
@@ -339,8 +339,8 @@ func TestForward(t *testing.T) {
 		write(t, agent, get)
 		expect(t, agent, ok)
 		agent.Close()
-		if conn, xs := sink.conn(t, 1); len(xs) != 1 || conn.AgentLeg.Handshake == nil || conn.AgentLeg.Handshake.In[0] != recordHandshake {
-			t.Errorf("%d exchanges, handshake %+v", len(xs), conn.AgentLeg.Handshake)
+		if _, xs := sink.conn(t, 1); len(xs) != 1 || sink.shake(1, traffic.AgentSide).In[0] != recordHandshake {
+			t.Errorf("%d exchanges, handshake %+v", len(xs), sink.shake(1, traffic.AgentSide))
 		}
 	})
 	t.Run("CONNECT and the first request in one write", func(t *testing.T) {

@@ -45,11 +45,10 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 	}
 	secure := tls.Server(evidence, cfg)
 	hs := c.shake(ctx, secure, traffic.AgentSide, evidence)
-	c.facts.AgentLeg.Handshake = hs
 	if hs.TLS != nil && own != nil {
 		hs.TLS.OwnCertificates, hs.TLS.ClientCertAsked = own.Certificate, true
 	}
-	c.s.Sink.Take(traffic.HandshakeOver{Conn: c.facts.ID, Handshake: hs})
+	c.facts.AgentLeg.Handshake = c.tell(hs)
 	if hs.Err != "" {
 		f := found(&agentTLS, traffic.Both, hs.Err)
 		f.Leg = traffic.AgentSide
@@ -58,6 +57,22 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 	}
 	c.agent = newLink(secure, c.agent.tap)
 	return nil
+}
+
+// tell gives a handshake to the Sink and returns what the connection keeps of
+// it: without the raw bytes and the chains, of which thousands of idle
+// connections would hold megabytes.
+func (c *connection) tell(hs *traffic.Handshake) *traffic.Handshake {
+	c.s.Sink.Take(traffic.HandshakeOver{Conn: c.facts.ID, Handshake: hs})
+	kept := *hs
+	kept.In, kept.Out = nil, nil
+	if hs.TLS != nil {
+		info := *hs.TLS
+		info.PeerCertificates = slices.Clone(info.PeerCertificates[:min(1, len(info.PeerCertificates))])
+		info.OwnCertificates = nil
+		kept.TLS = &info
+	}
+	return &kept
 }
 
 // shake makes a handshake within the time allowed and keeps its evidence.
@@ -138,8 +153,8 @@ func (c *connection) dial(ctx context.Context, t Target) (*link, error) {
 	}
 	up.keep()
 	secure, hs := c.secureUpstream(ctx, t, up)
-	c.facts.UpstreamLeg.Handshake = hs
-	c.s.Sink.Take(traffic.HandshakeOver{Conn: c.facts.ID, Handshake: hs})
+	c.checkName(hs)
+	c.facts.UpstreamLeg.Handshake = c.tell(hs)
 	if hs.Err != "" {
 		c.up = newLink(up, up)
 		return nil, &handshakeError{err: fmt.Errorf("%s", hs.Err)}

@@ -105,6 +105,18 @@ func (m *memory) wire(id traffic.ExchangeID, d traffic.Dir, forwarded bool) []by
 	return m.bytes[stream{id, d, forwarded}]
 }
 
+// shake is a connection's last handshake on one leg, nil when there was none.
+func (m *memory) shake(id traffic.ConnID, side traffic.Side) *traffic.Handshake {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := len(m.shakes[id]) - 1; i >= 0; i-- {
+		if h := m.shakes[id][i]; h.Side == side {
+			return h
+		}
+	}
+	return nil
+}
+
 // all is everything recorded of one direction of a connection, in order.
 func (m *memory) all(xs []*traffic.Exchange, d traffic.Dir) []byte {
 	var b bytes.Buffer

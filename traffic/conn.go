@@ -65,7 +65,9 @@ type Leg struct {
 	Address string
 	// BytesIn came from the peer, BytesOut went to it; below TLS.
 	BytesIn, BytesOut int64
-	// Handshake is nil on a leg without TLS.
+	// Handshake is nil on a leg without TLS. In events other than
+	// HandshakeOver it lacks the raw bytes and all certificates but the peer's
+	// own: the connection does not hold them for its lifetime.
 	Handshake *Handshake
 	End       End
 	// EndedAt is when End was seen. Zero while open.
