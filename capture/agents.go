@@ -80,6 +80,31 @@ func (w *writer) storeAgents() error {
 	return nil
 }
 
+// recount corrects the sums of an exchange's agent and minute when its
+// severity is another one now.
+func (w *writer) recount(id traffic.ExchangeID, sev traffic.Severity) error {
+	var was traffic.Severity
+	var agent, begun, endpoint int64
+	err := w.row(`SELECT sev, agent, begun_us, endpoint FROM list WHERE id = ?`, []any{id}, &was, &agent, &begun, &endpoint)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil // somebody has removed it meanwhile
+	case err != nil || was == sev:
+		return err
+	}
+	errs := boolInt(sev == traffic.Error) - boolInt(was == traffic.Error)
+	warnings := boolInt(sev == traffic.Warning) - boolInt(was == traffic.Warning)
+	if err := w.exec(`UPDATE agent SET errors = errors + ?, warnings = warnings + ? WHERE id = ?`, errs, warnings, agent); err != nil {
+		return err
+	}
+	row, err := w.minute(minuteKey{begun / 60e6, endpoint})
+	if err != nil {
+		return err
+	}
+	row.errors, row.changed = row.errors+int64(errs), true
+	return nil
+}
+
 // Agent is one combination of name, client id and address, and what came from
 // it.
 type Agent struct {

@@ -172,10 +172,7 @@ func (w *writer) storeAgain(d *decoded) error {
 			return err
 		}
 	}
-	if err := w.exec(`DELETE FROM found WHERE exchange = ? AND origin = ?`, d.id, originDecoder); err != nil {
-		return err
-	}
-	if err := w.storeFindings(int64(d.id), d.x.Conn, nil, m.findings()); err != nil {
+	if err := w.replaceFindings(d); err != nil {
 		return err
 	}
 	return w.updateList(d)
@@ -190,6 +187,9 @@ func (w *writer) updateList(d *decoded) error {
 		return err
 	}
 	sev := max(traffic.Worst(d.x.Findings), traffic.Worst(m.findings()))
+	if err := w.recount(d.id, sev); err != nil {
+		return err
+	}
 	args := []any{names[0], names[1], sev, plain(m.row.Short), plain(m.row.Long), m.flags()}
 	res, err := w.result(`UPDATE list SET kind = ?1, endpoint = ?2, sev = ?3, summary = ?4, long = ?5, flags = (flags & 1) | ?6
 		WHERE id = ?7 AND (kind, endpoint, sev, summary, long, flags & ~1) IS NOT (?1, ?2, ?3, ?4, ?5, ?6)`, append(args, d.id)...)

@@ -67,6 +67,10 @@ var invariants = []invariant{
 		AND endpoint IN (SELECT id FROM name) AND kind IN (SELECT id FROM name) AND root IN (SELECT id FROM name)
 		AND signature IN (SELECT id FROM name) AND hooks IN (SELECT id FROM name) AND client IN (SELECT id FROM name))`},
 	{"a finding of an unknown kind", `SELECT ifnull(exchange, 0), 0 FROM found WHERE kind NOT IN (SELECT id FROM finding_kind)`},
+	{"an agent's errors differ from its exchanges'", `SELECT 0, a.id FROM agent a WHERE a.errors <>
+		(SELECT count(*) FROM list x WHERE x.agent = a.id AND x.sev = 3)`},
+	{"the minutes' exchanges differ from the list's: %d", `SELECT 0, n FROM (SELECT (SELECT ifnull(sum(exchanges), 0) FROM minute) AS n)
+		WHERE n <> (SELECT count(*) FROM list WHERE ended_us IS NOT NULL)`},
 	{"the severity differs from its worst finding's: %d", `SELECT x.id, x.sev FROM list x WHERE x.ended_us IS NOT NULL AND x.sev <>
 		ifnull((SELECT max(k.sev) FROM found f JOIN finding_kind k ON k.id = f.kind WHERE f.exchange = x.id), 0)`},
 }

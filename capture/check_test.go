@@ -21,6 +21,8 @@ func TestCheckFinds(t *testing.T) {
 		{`UPDATE list SET kind = 7777 WHERE id = 1`, "an unknown name"},
 		{`UPDATE wire SET root = 7777 WHERE exchange = 1`, "a message with an unknown name"},
 		{`INSERT INTO found SELECT NULL, 1, 1, 7777, 0, 0, '', 0, '', '', '', NULL, 0`, "unknown kind"},
+		{`UPDATE agent SET errors = errors + 1`, "an agent's errors"},
+		{`DELETE FROM minute`, "the minutes' exchanges"},
 		{`UPDATE list SET sev = sev + 1 WHERE id = 1`, "the severity differs"},
 	} {
 		r := record(t, steady())
@@ -55,7 +57,7 @@ func TestCheckFinds(t *testing.T) {
 
 // TestEveryInvariantIsTested counts, so that a new one needs a test.
 func TestEveryInvariantIsTested(t *testing.T) {
-	const damages = 13
+	const damages = 15
 	if len(invariants) != damages {
 		t.Errorf("%d invariants, %d ways of damage in TestCheckFinds", len(invariants), damages)
 	}

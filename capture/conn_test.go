@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -180,5 +181,31 @@ func TestTookQuantile(t *testing.T) {
 	}
 	if (&Took{}).Quantile(0.5) != 0 {
 		t.Error("an empty histogram has a quantile")
+	}
+}
+
+// TestTotals holds the sums against what was told.
+func TestTotals(t *testing.T) {
+	r := record(t, steady())
+	p := newPlay(r.Take)
+	playSamples(t, p)
+	closeRecorder(t, r)
+	s := openTest(t, r.Path())
+	got, err := s.Totals(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(r.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Totals{First: 1, Last: 5, From: p.told[0].Begun, To: p.told[4].Begun, Conns: 1, Exchanges: 5, Size: info.Size(),
+		Agents: got.Agents, Errors: got.Errors} // whom and what the decoder found is not ours
+	for _, x := range p.told {
+		want.ReqBytes += x.Request.Size
+		want.RespBytes += x.Reply.Size
+	}
+	if diff := cmp.Diff(want, got); diff != "" || got.Agents == 0 {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -83,13 +83,9 @@ func (w *writer) countMinute(x *traffic.Exchange, endpoint string, sev traffic.S
 	if err != nil {
 		return err
 	}
-	k := minuteKey{begunMicros(x) / 60e6, id}
-	row := w.minutes[k]
-	if row == nil {
-		if row, err = w.findMinute(k); err != nil {
-			return err
-		}
-		w.minutes[k] = row
+	row, err := w.minute(minuteKey{begunMicros(x) / 60e6, id})
+	if err != nil {
+		return err
 	}
 	row.changed = true
 	row.exchanges++
@@ -105,7 +101,11 @@ func (w *writer) countMinute(x *traffic.Exchange, endpoint string, sev traffic.S
 	return nil
 }
 
-func (w *writer) findMinute(k minuteKey) (*minuteRow, error) {
+// minute gives the sums of a minute and endpoint, to be added to.
+func (w *writer) minute(k minuteKey) (*minuteRow, error) {
+	if row := w.minutes[k]; row != nil {
+		return row, nil
+	}
 	var row minuteRow
 	var took []byte
 	err := w.row(`SELECT exchanges, errors, req_bytes, resp_bytes, max_us, took FROM minute WHERE minute = ? AND endpoint = ?`,
@@ -114,6 +114,7 @@ func (w *writer) findMinute(k minuteKey) (*minuteRow, error) {
 		return nil, err
 	}
 	row.took = tookOf(took)
+	w.minutes[k] = &row
 	return &row, nil
 }
 

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"mpproxy/traffic"
@@ -55,9 +56,9 @@ func (w *writer) recall(ctx context.Context, id traffic.ConnID) error {
 	err := w.conn.QueryRowContext(ctx, `SELECT c.agent, t.text,
 			(SELECT count(*) FROM handshake h JOIN handshake_certificate p ON p.handshake = h.id
 				WHERE h.conn = c.id AND h.leg = 1 AND p.own = 0)
-		FROM conn c JOIN name t ON t.id = c.agent_tls WHERE c.id = ?`, id).Scan(&c.Agent, &c.version, &certificates)
+		FROM conn c JOIN name t ON t.id = c.agent_tls WHERE c.id = ?`, id).Scan(&c.Agent, &c.agentTLS, &certificates)
 	c.certified = certificates > 0
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	return err

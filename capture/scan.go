@@ -21,6 +21,9 @@ const (
 	Newer Way = true
 )
 
+// visitLimit is how many rows are given at once.
+const visitLimit = 1000
+
 // The steps of a scan: how many numbers at first, and how long one may take.
 const (
 	firstStep = 5000
@@ -59,9 +62,9 @@ func (s *Store) Scan(ctx context.Context, f *filter.Filter, from traffic.Exchang
 	found := 0
 	for !w.over() {
 		lo, hi := w.next()
-		want := math.MaxInt32
+		want := visitLimit
 		if n > 0 {
-			want = n - found
+			want = min(want, n-found)
 		}
 		start := time.Now()
 		ids, err := s.step(ctx, q, lo, hi, way, want)

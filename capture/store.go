@@ -69,7 +69,7 @@ func tryOpen(path string, more ...string) (*Store, error) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	var n int
-	if err := db.QueryRow(`SELECT count(*) FROM sqlite_schema WHERE name = 'list'`).Scan(&n); err != nil {
+	if err := db.QueryRowContext(context.Background(), `SELECT count(*) FROM sqlite_schema WHERE name = 'list'`).Scan(&n); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	if n != 1 {

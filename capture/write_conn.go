@@ -8,7 +8,7 @@ import (
 
 func (w *writer) storeConn(c *openConn) error {
 	a, u := &c.AgentLeg, &c.UpstreamLeg
-	names, err := w.nameIDs(c.Listener, c.Mode, c.Upstream, string(a.End), string(u.End), tlsVersion(a.Handshake), tlsVersion(u.Handshake))
+	names, err := w.nameIDs(c.Listener, c.Mode, c.Upstream, string(a.End), string(u.End), c.agentTLS, c.upstreamTLS)
 	if err != nil {
 		return err
 	}

@@ -208,22 +208,21 @@ type openConn struct {
 	// name and client are the last that a message of it gave: downloads do not
 	// say who asks.
 	name, client string
-	// certified is true when the agent has shown a client certificate; version
-	// is the agent leg's TLS version.
+	// certified is true when the agent has shown a client certificate.
 	certified bool
-	version   string
+	// agentTLS and upstreamTLS are the versions of the last handshakes.
+	agentTLS, upstreamTLS string
 }
 
+// handshake learns from a handshake and lets go of its bytes: connections stay
+// open for hours.
 func (c *openConn) handshake(h *traffic.Handshake) {
-	leg := &c.AgentLeg
 	if h.Side == traffic.UpstreamSide {
-		leg = &c.UpstreamLeg
+		c.upstreamTLS = tlsVersion(h)
+		return
 	}
-	leg.Handshake = h
-	if h.Side == traffic.AgentSide && h.TLS != nil {
-		c.certified = c.certified || len(h.TLS.PeerCertificates) > 0
-		c.version = tlsVersion(h)
-	}
+	c.agentTLS = tlsVersion(h)
+	c.certified = c.certified || h.TLS != nil && len(h.TLS.PeerCertificates) > 0
 }
 
 // tlsVersion is a handshake's version as filters write it, "1.2"; empty when
@@ -245,10 +244,10 @@ func (c *openConn) tlsOf(x *traffic.Exchange) string {
 	switch {
 	case !x.TLS:
 		return ""
-	case c.version == "":
+	case c.agentTLS == "":
 		return "unknown"
 	}
-	return c.version
+	return c.agentTLS
 }
 
 // auth is what the agent has proved with this exchange.

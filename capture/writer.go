@@ -202,6 +202,9 @@ func (b *batch) touchConn(c *openConn) {
 // breakOff ends all that is open, because the recorder closes.
 func (w *writer) breakOff(b *batch) {
 	for id, f := range w.flights {
+		if f.x.Begun.IsZero() {
+			continue // bytes that nobody has told the beginning of
+		}
 		x := f.x
 		x.Fate, x.Ended = traffic.Broken, w.opts.Now()
 		x.Request.Size, x.Reply.Size = f.stream(traffic.Request, false).next, f.stream(traffic.Reply, false).next
