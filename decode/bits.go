@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"mpproxy/traffic"
 )
 
 // Packet is one packet of a BITS upload, [MC-BUP].
@@ -92,6 +90,3 @@ func (p *Packet) words() string {
 	}
 	return joined(", ", what, session)
 }
-
-// isUploadRequest tells a packet on its way up.
-func (m *Message) isUploadRequest() bool { return m.Upload != nil && m.Dir == traffic.Request }

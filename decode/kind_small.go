@@ -92,7 +92,7 @@ func sumClientID(d *decoder) (short, long string) {
 // answers.
 var clientIDReply = Kind{
 	Slug: "client-id-reply", Name: "client id reply", Dir: traffic.Reply,
-	Root: "ClientIDReply", sum: sumClientIDReply,
+	sum: sumClientIDReply,
 }
 
 func sumClientIDReply(d *decoder) (short, long string) {

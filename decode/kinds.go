@@ -91,8 +91,11 @@ func (d *decoder) findKind() *Kind {
 			return k
 		}
 	}
-	if strings.HasPrefix(m.Root, "Bgb") {
+	switch {
+	case strings.HasPrefix(m.Root, "Bgb"):
 		return &bgb
+	case m.Dir == traffic.Reply && d.Request != nil && d.Request.Kind == "client-id":
+		return &clientIDReply
 	}
 	if k := d.kindOfURL(); k != nil {
 		return k

@@ -122,3 +122,15 @@ func TestNoReply(t *testing.T) {
 		t.Errorf("got %s %q %q, findings %v", m.Kind, m.Short, m.MsgID, m.Findings)
 	}
 }
+
+// The root of the answer is not published, so the question names it.
+func TestClientIDReply(t *testing.T) {
+	ask := ccmSource(t, "<Msg><TargetEndpoint>MP_ClientIdManager</TargetEndpoint></Msg>",
+		Text{String: string(mustRead(t, samples+"client-id-request.xml")), Tail: []byte{0, 0}}.Bytes())
+	s := ccmSource(t, "<Msg/>", Text{String: "<X><ClientID>GUID:7C1E5B0A-3D24-4F66-9A0B-5E2C8D41F7A3</ClientID><NetbiosName>WS-0042</NetbiosName></X>", Tail: []byte{0, 0}}.Bytes())
+	s.Dir, s.Request = traffic.Reply, Decode(ask, Summary)
+	s.Head = traffic.ParseHead([]byte("HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed; boundary=aAbBcCdDv1234567890VxXyYzZ\r\n\r\n"))
+	if m := Decode(s, Summary); m.Kind != "client-id-reply" || m.Long != "client id GUID 7C1E5B0A WS-0042" {
+		t.Errorf("got %s %q", m.Kind, m.Long)
+	}
+}

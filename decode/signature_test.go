@@ -148,6 +148,25 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// What a client registers is what verifies it later.
+func TestSigningKey(t *testing.T) {
+	m := Decode(source(mustRead(t, samples+"wire/01-registration-request.http")), Full)
+	key, want := m.SigningKey(), clientKey(t)
+	if key == nil || !key.Public.Equal(want.Public) {
+		t.Fatalf("key of the registration is %+v", key)
+	}
+	later := Decode(source(mustRead(t, samples+"wire/03-policy-request.http")), Full)
+	if got := later.VerifyWith([]Key{*key}); got[0].State != Verified || got[0].Key != "registration" {
+		t.Errorf("later message %v by key of %q", got[0].State, got[0].Key)
+	}
+	if pub := PublicKeyBlob(later.Header.Hook(hookAuth).Get("PublicKey")); pub == nil || !pub.Equal(want.Public) {
+		t.Error("PublicKey of the header is another one")
+	}
+	if later.SigningKey() != nil || PublicKeyBlob("0602") != nil {
+		t.Error("a key was made of nothing")
+	}
+}
+
 func TestEnvelope(t *testing.T) {
 	request := Decode(source(mustRead(t, samples+"wire/07-policy-body-request.http")), Full)
 	s := source(mustRead(t, samples+"wire/08-policy-body-reply.http"))
