@@ -65,7 +65,7 @@ func BenchmarkSummary(b *testing.B) {
 		{"inventory-400kB", inventory(b, 400<<10)},
 	}
 	for _, c := range cases {
-		for _, d := range []Depth{Summary, Full} {
+		for _, d := range []Depth{Summary, Full, Content} {
 			b.Run(fmt.Sprintf("%s/%d", c.name, d), func(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(c.s.Size)

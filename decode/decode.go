@@ -37,6 +37,9 @@ const (
 	// Full inflates everything, checks signatures and structure, and cuts out
 	// every attachment.
 	Full
+	// Content is Full without checking anything: text and attachments for a
+	// search or a rule, in about a tenth of the time. There are no Findings.
+	Content
 )
 
 // Source is one HTTP message to decode. The zero value of each field means
@@ -128,7 +131,7 @@ type Message struct {
 type Attachment struct {
 	Name         string
 	Offset, Size int64
-	// Bytes is set at depth Full; it is shorter than Size says where the
+	// Bytes is nil at depth Summary; it is shorter than Size says where the
 	// range leaves the payload.
 	Bytes []byte
 }
@@ -136,10 +139,10 @@ type Attachment struct {
 // wireForm is what a message was made of: enough to write it again.
 type wireForm struct {
 	target target
-	// head is the HTTP head, kept at depth Full for the signatures in it.
+	// head is the HTTP head, kept for the signatures in it; not at Summary.
 	head traffic.Head
 	// raw is the body as it stood on the wire, body the same without chunk
-	// framing; both only at depth Full.
+	// framing; neither at depth Summary.
 	raw, body []byte
 	chunks    chunks
 	multipart multipart
@@ -238,7 +241,9 @@ func Decode(s Source, d Depth) *Message {
 	if d == Full {
 		dec.verify()
 	}
-	dec.lint()
+	if d != Content {
+		dec.lint()
+	}
 	if d == Summary {
 		m.drop()
 	}
@@ -258,6 +263,9 @@ func (m *Message) drop() {
 // heads takes what the HTTP heads say.
 func (d *decoder) heads() {
 	m := d.m
+	if d.depth != Summary {
+		m.wire.head = d.Head
+	}
 	if m.Dir == traffic.Both {
 		m.Dir = dirOf(d.Head)
 	}

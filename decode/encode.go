@@ -33,7 +33,7 @@ type Consequence struct {
 
 // The reasons for which a message cannot be written.
 var (
-	errNotFull  = errors.New("message was not decoded at depth Full")
+	errSummary  = errors.New("message was decoded at depth Summary")
 	errNotWhole = errors.New("body was not read to its end")
 	errPacked   = errors.New("payload was not inflated to its end")
 	errNoHeader = errors.New("message has no header")
@@ -42,8 +42,8 @@ var (
 )
 
 // Encode gives the message's body without chunk framing: the same bytes that
-// it was decoded from. It fails when the message was not decoded at depth
-// Full, or not read to its end.
+// it was decoded from. It fails when the message was decoded at depth Summary,
+// or not read to its end.
 func (m *Message) Encode() ([]byte, error) {
 	if err := m.writable(); err != nil {
 		return nil, err
@@ -56,8 +56,8 @@ func (m *Message) Encode() ([]byte, error) {
 
 func (m *Message) writable() error {
 	switch {
-	case m.Depth != Full:
-		return errNotFull
+	case m.Depth == Summary:
+		return errSummary
 	case !m.wire.complete:
 		return errNotWhole
 	}

@@ -74,6 +74,9 @@ func FuzzDecode(f *testing.F) {
 		if got, err := m.Encode(); err != nil || !bytes.Equal(got, m.wire.body) {
 			t.Errorf("encoded body differs: %v", err)
 		}
+		if c := Decode(s, Content); c.Long != m.Long || c.Text.String != m.Text.String || len(c.Findings) > 0 {
+			t.Errorf("content is %q, and %q at depth Full", c.Long, m.Long)
+		}
 		Join(ask, m)
 		m.Views(nil)
 	})

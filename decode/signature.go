@@ -80,7 +80,6 @@ type input struct {
 // verify checks every signature of the message.
 func (d *decoder) verify() {
 	m := d.m
-	m.wire.head = d.Head
 	m.Signatures = m.VerifyWith(d.Keys)
 	var words []string
 	for _, s := range m.Signatures {
@@ -93,7 +92,7 @@ func (d *decoder) verify() {
 
 // VerifyWith checks the message's signatures with keys from elsewhere and, for
 // those that fit none of them, with the keys that the message brings along. It
-// changes nothing. The message must have been decoded at depth Full.
+// changes nothing. A message decoded at depth Summary has nothing to check.
 func (m *Message) VerifyWith(keys []Key) []Signature {
 	var all []Signature
 	for _, s := range m.signed() {

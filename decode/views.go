@@ -20,8 +20,8 @@ type View struct {
 	Text bool
 }
 
-// Views are the layers that a message has, from the wire up. The message must
-// have been decoded at depth Full; head is the HTTP head that came with it.
+// Views are the layers that a message has, from the wire up. A message decoded
+// at depth Summary has hardly any; head is the HTTP head that came with it.
 func (m *Message) Views(head []byte) []View {
 	views := []View{{"wire", m.wire.raw, m.wireWords(), false}}
 	if len(head) > 0 {
