@@ -125,7 +125,7 @@ var flags = []Word{
 	{Name: "dropped", Help: "a rule dropped it"},
 	{Name: "broken", Help: "a side went away before the end", Reply: true},
 	{Name: "tunnel", Help: "bytes without HTTP"},
-	{Name: "replayed", Help: "sent by mpproxy itself"},
+	{Name: "replayed", Help: "sent by a replay"},
 	{Name: "marked", Help: "marked by hand"},
 	{Name: "signed", Help: "a message has a signature"},
 	{Name: "attachment", Help: "a message has attachments"},
