@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mpproxy/decode"
 	"mpproxy/traffic"
 )
 
@@ -207,5 +208,25 @@ func TestTotals(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" || got.Agents == 0 {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestIdentify holds whom an exchange belongs to when its message says only
+// half of it.
+func TestIdentify(t *testing.T) {
+	const id = "GUID:5B1C7E40-9A3D-4F62-8E15-0D2A6C4B9F77"
+	for _, c := range []struct{ name, client, wantName, wantClient string }{
+		{"", "", "PC-1", id},
+		{"", "{5b1c7e40-9a3d-4f62-8e15-0d2a6c4b9f77}", "PC-1", id},
+		{"pc-1", "", "PC-1", id},
+		{"PC-2", "", "PC-2", ""},
+		{"", "GUID:00000000-9A3D-4F62-8E15-0D2A6C4B9F77", "", "GUID:00000000-9A3D-4F62-8E15-0D2A6C4B9F77"},
+		{"", "no GUID", "", "no GUID"},
+	} {
+		conn := &openConn{name: "PC-1", client: id}
+		name, client := conn.identify(decode.Row{Agent: c.name, Client: c.client})
+		if name != c.wantName || client != c.wantClient {
+			t.Errorf("%q, %q belongs to %q, %q, want %q, %q", c.name, c.client, name, client, c.wantName, c.wantClient)
+		}
 	}
 }

@@ -33,7 +33,7 @@ func (w *writer) storeOver(o over) error {
 	m := w.decode(o, decode.Summary)
 	o.conn.learn(m.row)
 	row := listRow{
-		x: x, conn: o.conn, agent: o.conn.keyOf(m.row), meaning: m, known: o.stored, count: true,
+		x: x, conn: o.conn, agent: o.conn.key(), meaning: m, known: o.stored, count: true,
 		sev: max(traffic.Worst(x.Findings), traffic.Worst(m.findings())),
 	}
 	if err := w.storeList(row); err != nil {
@@ -268,11 +268,33 @@ func (c *openConn) auth(x *traffic.Exchange, m meaning) string {
 	return "none"
 }
 
-// learn remembers whom the connection belongs to.
-func (c *openConn) learn(r decode.Row) {
-	if r.Agent != "" || r.Client != "" {
-		c.name, c.client = plain(r.Agent), plain(r.Client)
+// identify is the agent's name and client id as a message gives them, filled
+// up with what the connection knows of the same agent.
+func (c *openConn) identify(r decode.Row) (name, client string) {
+	name, client = plain(r.Agent), clientID(plain(r.Client))
+	switch {
+	case name == "" && (client == "" || client == c.client):
+		return c.name, c.client
+	case client == "" && strings.EqualFold(name, c.name):
+		return c.name, c.client
 	}
+	return name, client
+}
+
+// learn remembers whom the connection belongs to.
+func (c *openConn) learn(r decode.Row) { c.name, c.client = c.identify(r) }
+
+// clientID writes a client id in one way: messages have it with "GUID:", in
+// braces, and bare.
+func clientID(s string) string {
+	bare := strings.Trim(s, "{}")
+	if len(bare) > 5 && strings.EqualFold(bare[:5], "GUID:") {
+		bare = bare[5:]
+	}
+	if len(bare) != 36 || strings.Count(bare, "-") != 4 {
+		return s
+	}
+	return "GUID:" + strings.ToUpper(bare)
 }
 
 // key is the agent as far as the connection knows it.
@@ -282,13 +304,4 @@ func (c *openConn) key() agentKey {
 		host = c.Agent
 	}
 	return agentKey{c.name, c.client, plain(host)}
-}
-
-// keyOf is the agent of an exchange.
-func (c *openConn) keyOf(r decode.Row) agentKey {
-	k := c.key()
-	if r.Agent != "" || r.Client != "" {
-		k.name, k.client = plain(r.Agent), plain(r.Client)
-	}
-	return k
 }
