@@ -18,7 +18,8 @@ type Header struct {
 	SentTime, ReqVersion                      string
 	// RegistrationReset is ReplyCapabilities/AllowRegistrationReset.
 	RegistrationReset string
-	// Payload is the type of the payload: "inline" when it is in the message.
+	// Payload is the type of the payload: "inline" when it is in the message,
+	// something else when it was uploaded before.
 	Payload string
 	// Body is where the text is in the inflated payload, Attachments where
 	// the attachments are. They may overlap, and may leave the payload.
@@ -80,6 +81,9 @@ var headerElements = [...]string{
 	"TargetAddress", "ReplyTo", "ReplyMode", "ReplyCapabilities", "Protocol", "Priority", "Timeout",
 	"SentTime", "ReqVersion", "Body", "Attachment", "Hooks", "Payload", "Property",
 }
+
+// isInline is true when the attachments have to be in the message itself.
+func (h *Header) isInline() bool { return h.Payload == "" || strings.EqualFold(h.Payload, "inline") }
 
 // Has tells whether Msg has a child of this name.
 func (h *Header) Has(element string) bool {

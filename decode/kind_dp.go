@@ -21,7 +21,11 @@ var (
 // sumDownload says what is fetched: the last of the path, and which bytes.
 func sumDownload(d *decoder) (short, long string) {
 	if !d.isRequest() {
-		short = sizeWords(d.m.wire.sent)
+		size := d.m.wire.sent
+		if n, err := strconv.ParseInt(d.Head.Get("Content-Length"), 10, 64); err == nil && size == 0 {
+			size = max(n, 0) // the answer to a HEAD
+		}
+		short = sizeWords(size)
 		if r := d.Head.Get("Content-Range"); r != "" {
 			short = clip(r)
 		}

@@ -185,3 +185,19 @@ func TestLintsStaySilent(t *testing.T) {
 		})
 	}
 }
+
+// An attachment that was uploaded before is not in the payload, so it cannot
+// leave it.
+func TestUploadedAttachmentHasNoRange(t *testing.T) {
+	attachment := `<Attachment Name="{A}" Offset="5000" Length="400000"/><Hooks>`
+	for payload, want := range map[string]bool{"inline": true, "http": false} {
+		m := Decode(changed(t, `<Hooks>`, attachment, `Type="inline"`, `Type="`+payload+`"`), Full)
+		got := false
+		for _, f := range m.Findings {
+			got = got || f.Kind.Ref == "L204"
+		}
+		if got != want {
+			t.Errorf("payload %s: L204 found %v, want %v", payload, got, want)
+		}
+	}
+}

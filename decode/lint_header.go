@@ -109,7 +109,7 @@ func (c *checking) checkRange(r Range, before []Range) {
 		c.found("header", int64(r.offsetAt.from), "attachment %s has no Offset and Length that are numbers", quoted(r.Name))
 		return
 	}
-	whole := c.hasPayload() && (c.m.Inflated.Method == "" && c.whole || c.m.Inflated.Whole)
+	whole := c.header().isInline() && c.hasPayload() && (c.m.Inflated.Method == "" && c.whole || c.m.Inflated.Whole)
 	if whole && r.End() > int64(len(c.inflated)) {
 		c.found("header", int64(r.offsetAt.from), "attachment %s ends at %d; the payload has %d bytes", quoted(r.Name), r.End(), len(c.inflated))
 	}

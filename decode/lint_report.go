@@ -55,7 +55,7 @@ var contentMissing = lint{
 		if h == nil || len(h.Attachments) > 0 || c.isReply() || c.m.Root != "Report" || c.m.Partial {
 			return
 		}
-		if c.report().inner == "" && (h.Payload == "" || strings.EqualFold(h.Payload, "inline")) {
+		if c.report().inner == "" && h.isInline() {
 			c.found("text", int64(max(strings.Index(c.m.Text.String, "<ReportBody"), 0)), "ReportBody is empty, no Attachment in the header")
 		}
 	},

@@ -108,7 +108,7 @@ func (s *Set) Decide(q Question) Verdict {
 	e.finish()
 	v.Message = e.message
 	if v.Message == nil && s.watches(q) {
-		v.Message = e.decoded(false)
+		v.Message = e.decoded(decode.Summary)
 	}
 	return v
 }

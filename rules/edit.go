@@ -25,13 +25,12 @@ type edit struct {
 	message *decode.Message
 }
 
-// decoded is the message that the wire carries; deep gives its whole text.
-func (e *edit) decoded(deep bool) *decode.Message {
-	depth := decode.Summary
-	if deep {
-		depth = decode.Full
-	}
-	if e.message == nil || deep && e.message.Depth != decode.Full {
+// depths orders decode's depths by how much they tell.
+var depths = map[decode.Depth]int{decode.Summary: 0, decode.Content: 1, decode.Full: 2}
+
+// decoded is the message that the wire carries, at least at this depth.
+func (e *edit) decoded(depth decode.Depth) *decode.Message {
+	if e.message == nil || depths[e.message.Depth] < depths[depth] {
 		e.message = decode.Decode(decode.Source{
 			Dir: e.q.Dir, Head: e.q.Head,
 			Body: bytes.NewReader(e.q.Body), Size: int64(len(e.q.Body)),
@@ -58,7 +57,7 @@ func (e *edit) replaceHead(from, to int, with string) {
 
 // content is the text that an action works on: the message's, or its header's.
 func (e *edit) content(inHeader bool) (*string, bool) {
-	m := e.decoded(true)
+	m := e.decoded(decode.Full)
 	if inHeader {
 		if e.header == nil {
 			s := m.HeaderText.String

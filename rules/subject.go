@@ -20,6 +20,9 @@ var fieldNeeds = map[string]Need{
 	"header": Header, "auth": Header, "is": Header,
 }
 
+// fieldDepths are the fields that a summary does not answer.
+var fieldDepths = map[string]decode.Depth{"text": decode.Content, "header": decode.Content, "finding": decode.Full}
+
 func fieldNeed(t *filter.Term) Need {
 	if t.Field.Name == "is" && len(t.Values) == 1 && t.Values[0].Text == "tls" {
 		return HeadOnly
@@ -33,22 +36,22 @@ func fieldNeed(t *filter.Term) Need {
 // subject answers a filter about a message on its way.
 type subject struct {
 	q Question
-	// level is how much is known; message decodes, deep for its whole text.
+	// level is how much is known; message decodes, as deep as asked.
 	level   Need
-	message func(deep bool) *decode.Message
+	message func(decode.Depth) *decode.Message
 	ruled   []string
 	tags    []string
 }
 
 // messages are what is decoded: the message itself, and the request that a
 // reply answers.
-func (s *subject) messages(deep bool) []*decode.Message {
+func (s *subject) messages(depth decode.Depth) []*decode.Message {
 	var ms []*decode.Message
 	if s.q.Request != nil {
 		ms = append(ms, s.q.Request)
 	}
 	if s.message != nil {
-		if m := s.message(deep); m != nil {
+		if m := s.message(depth); m != nil {
 			ms = append(ms, m)
 		}
 	}
@@ -81,7 +84,7 @@ func (s *subject) Number(field string) (int64, bool) {
 		return s.size(traffic.Request) + s.size(traffic.Reply), true
 	case "sev":
 		worst := traffic.None
-		for _, m := range s.messages(true) {
+		for _, m := range s.messages(decode.Full) {
 			worst = max(worst, traffic.Worst(m.Findings))
 		}
 		return int64(worst), true
@@ -151,7 +154,7 @@ func (s *subject) meaning(field string) []string {
 	if field == "hex" || field == "wire" {
 		return append(out, string(s.q.Head.Raw)+string(s.q.Body))
 	}
-	for _, m := range s.messages(field == "text" || field == "finding") {
+	for _, m := range s.messages(fieldDepths[field]) {
 		switch field {
 		case "agent":
 			out = append(out, m.Agent, m.Client)
@@ -207,7 +210,7 @@ func (s *subject) proof() string {
 	case strings.Contains(strings.ToLower(target), "_tokenauth/"):
 		return "token"
 	}
-	for _, m := range s.messages(false) {
+	for _, m := range s.messages(decode.Summary) {
 		if m.Dir == traffic.Request && m.Signature != "" && m.Signature != "none" {
 			return "self"
 		}
