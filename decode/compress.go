@@ -114,10 +114,7 @@ func gunzip(dst, packed []byte, limit int64) ([]byte, Inflated) {
 // read appends what comes, until the end, an error or the limit.
 func (info *Inflated) read(dst []byte, from io.Reader, limit int64, exact bool) []byte {
 	before := len(dst)
-	for {
-		if int64(len(dst)-before) >= limit {
-			break
-		}
+	for int64(len(dst)-before) < limit {
 		if len(dst) == cap(dst) {
 			dst = append(dst, 0)[:len(dst)]
 		}

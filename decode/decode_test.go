@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -308,7 +309,7 @@ func TestBombIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, info := inflate(nil, packed, inflateLimit(int64(len(packed)))/2, true)
-	if info.Err != errTooLarge || int64(len(out)) > inflateLimit(int64(len(packed))) {
+	if !errors.Is(info.Err, errTooLarge) || int64(len(out)) > inflateLimit(int64(len(packed))) {
 		t.Errorf("%d bytes, %v", len(out), info.Err)
 	}
 }

@@ -26,11 +26,20 @@ var (
 
 // queries are the keywords of .sms_aut, compared without case.
 var queries = []struct{ keyword, slug string }{
-	{"MPLIST", "mp-list"}, {"MPLIST1", "mp-list"}, {"MPLIST2", "mp-list"},
-	{"MPCERT", "mp-cert"}, {"MPCERT1", "mp-cert"}, {"MPCERT2", "mp-cert"},
-	{"MPKEYINFORMATION", "mp-key"}, {"MPKEYINFORMATIONEX", "mp-key"}, {"MPKEYINFORMATIONMEDIA", "mp-key"},
-	{"MPTRK", "trusted-key"}, {"SITESIGNCERT", "site-cert"}, {"MPLOCATION", "mp-locate"},
-	{"GETCLIENTAFFINITY", "affinity"}, {"SMSTRC", "mp-trace"},
+	{"MPLIST", "mp-list"},
+	{"MPLIST1", "mp-list"},
+	{"MPLIST2", "mp-list"},
+	{"MPCERT", "mp-cert"},
+	{"MPCERT1", "mp-cert"},
+	{"MPCERT2", "mp-cert"},
+	{"MPKEYINFORMATION", "mp-key"},
+	{"MPKEYINFORMATIONEX", "mp-key"},
+	{"MPKEYINFORMATIONMEDIA", "mp-key"},
+	{"MPTRK", "trusted-key"},
+	{"SITESIGNCERT", "site-cert"},
+	{"MPLOCATION", "mp-locate"},
+	{"GETCLIENTAFFINITY", "affinity"},
+	{"SMSTRC", "mp-trace"},
 }
 
 // kindOfQuery is the slug of what a GET of .sms_* asks for.

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -263,7 +264,7 @@ var notZlib = lint{
 		switch {
 		case info.Method != "zlib":
 			c.found("wire", part.Offset, "the payload begins with %s; expected 78 9c or another zlib header", hexWords(part.Body[:min(4, len(part.Body))]))
-		case info.Err != nil && info.Err != errTooLarge:
+		case info.Err != nil && !errors.Is(info.Err, errTooLarge):
 			c.found("wire", part.Offset, "%v after %d inflated bytes; expected a whole stream", info.Err, info.Size)
 		}
 	},
@@ -302,7 +303,7 @@ var bomb = lint{
 		if i.Method == "" || sent == 0 {
 			return
 		}
-		if i.Err == errTooLarge || i.Size > suspiciousSize || i.Size > suspiciousRatio*sent && i.Size > 1<<20 {
+		if errors.Is(i.Err, errTooLarge) || i.Size > suspiciousSize || i.Size > suspiciousRatio*sent && i.Size > 1<<20 {
 			c.found("payload", i.Size, "%d bytes became at least %d", sent, i.Size)
 		}
 	},

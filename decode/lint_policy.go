@@ -42,7 +42,7 @@ func isSiteCode(s string) bool {
 		return false
 	}
 	for i := range 3 {
-		if c := s[i] | 0x20; !(c >= 'a' && c <= 'z' || s[i] >= '0' && s[i] <= '9') {
+		if c := s[i] | 0x20; (c < 'a' || c > 'z') && (s[i] < '0' || s[i] > '9') {
 			return false
 		}
 	}

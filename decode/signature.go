@@ -2,9 +2,9 @@ package decode
 
 import (
 	"bytes"
-	"crypto/md5" //nolint:gosec // old senders sign with it; we only compare
+	"crypto/md5" // old senders sign with it; we only compare
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // as above
+	"crypto/sha1" // as above
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"

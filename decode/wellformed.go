@@ -27,7 +27,7 @@ func wellFormed(text string) *fault {
 	for {
 		at := int(d.InputOffset())
 		t, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return unfinished(text, depth, roots)
 		}
 		if err != nil {

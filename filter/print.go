@@ -76,8 +76,8 @@ var (
 // quote writes the value so that it is read back the same.
 func (v Value) quote(bare *regexp.Regexp) string {
 	plain := bare.MatchString(v.Text) &&
-		!(v.Quoted && strings.ContainsAny(v.Text, wildcards)) &&
-		!(bare == bareWord() && looksLike().MatchString(v.Text))
+		(!v.Quoted || !strings.ContainsAny(v.Text, wildcards)) &&
+		(bare != bareWord() || !looksLike().MatchString(v.Text))
 	if plain {
 		return v.Text
 	}

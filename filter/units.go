@@ -17,8 +17,20 @@ type unit struct {
 var numberUnits = []unit{{"", 1}, {"k", 1e3}, {"M", 1e6}}
 
 var sizeUnits = []unit{
-	{"", 1}, {"B", 1}, {"k", 1e3}, {"kB", 1e3}, {"M", 1e6}, {"MB", 1e6}, {"G", 1e9}, {"GB", 1e9},
-	{"Ki", 1 << 10}, {"KiB", 1 << 10}, {"Mi", 1 << 20}, {"MiB", 1 << 20}, {"Gi", 1 << 30}, {"GiB", 1 << 30},
+	{"", 1},
+	{"B", 1},
+	{"k", 1e3},
+	{"kB", 1e3},
+	{"M", 1e6},
+	{"MB", 1e6},
+	{"G", 1e9},
+	{"GB", 1e9},
+	{"Ki", 1 << 10},
+	{"KiB", 1 << 10},
+	{"Mi", 1 << 20},
+	{"MiB", 1 << 20},
+	{"Gi", 1 << 30},
+	{"GiB", 1 << 30},
 }
 
 // durationUnits are in microseconds.

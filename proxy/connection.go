@@ -47,7 +47,7 @@ func (s *Server) handle(l *Listener, socket net.Conn) {
 		c.forward(s.hard)
 		return
 	}
-	c.serve(s.hard, l.Upstream, nil)
+	_ = c.serve(s.hard, l.Upstream, nil) // its failure is recorded
 }
 
 func listenerName(l *Listener) string {

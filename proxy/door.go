@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -214,7 +215,7 @@ func (c *connection) forward(ctx context.Context) {
 			other, ok := plainTarget(h)
 			return ok && other == t && authorized(c.l.Users, h.Get("Proxy-Authorization"))
 		}
-		if c.serve(ctx, t, same) != errOtherTarget {
+		if !errors.Is(c.serve(ctx, t, same), errOtherTarget) {
 			return
 		}
 	}

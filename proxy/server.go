@@ -80,7 +80,7 @@ func (s *Server) open(l *Listener) error {
 	socket := l.Listening
 	if socket == nil {
 		var err error
-		if socket, err = net.Listen("tcp", l.Address); err != nil {
+		if socket, err = new(net.ListenConfig).Listen(s.hard, "tcp", l.Address); err != nil {
 			return fmt.Errorf("listen on %s: %w", l.Address, err)
 		}
 	}

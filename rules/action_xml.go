@@ -187,7 +187,6 @@ func (a setXML) spliceAttribute(text string, s elementSpan) (string, error) {
 	at := strings.IndexAny(tag, " \t\r\n/>")
 	for at < len(tag) {
 		rest := strings.TrimLeft(tag[at:], " \t\r\n")
-		at = len(tag) - len(rest)
 		eq := strings.IndexByte(rest, '=')
 		if eq < 0 {
 			break

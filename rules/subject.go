@@ -94,10 +94,10 @@ func (s *subject) Number(field string) (int64, bool) {
 
 // size is a message's bytes on the wire, as far as they have come.
 func (s *subject) size(d traffic.Dir) int64 {
-	switch {
-	case d == s.q.Dir:
+	switch d {
+	case s.q.Dir:
 		return int64(len(s.q.Head.Raw) + len(s.q.Body))
-	case d == traffic.Request:
+	case traffic.Request:
 		return s.q.Exchange.Request.Size
 	}
 	return 0

@@ -19,8 +19,10 @@ type bitsStep struct {
 
 func fragment(from, to, total int) bitsPacket {
 	const file = "0123456789"
-	return bitsPacket{kind: "Fragment", session: "S", url: "/CCM_Incoming/F",
-		contentRange: fmt.Sprintf("bytes %d-%d/%d", from, to, total), body: []byte(file[from : to+1])}
+	return bitsPacket{
+		kind: "Fragment", session: "S", url: "/CCM_Incoming/F",
+		contentRange: fmt.Sprintf("bytes %d-%d/%d", from, to, total), body: []byte(file[from : to+1]),
+	}
 }
 
 func next(offset string) map[string]string {
@@ -29,8 +31,11 @@ func next(offset string) map[string]string {
 
 func TestBITSStates(t *testing.T) {
 	var (
-		open = bitsStep{bitsPacket{kind: "Create-Session", url: "/CCM_Incoming/F", protocols: "{00000000-0000-0000-0000-000000000000} " + bitsProtocol},
-			201, map[string]string{"BITS-Packet-Type": "Ack", "BITS-Protocol": bitsProtocol, "BITS-Session-Id": "S"}}
+		open = bitsStep{
+			bitsPacket{kind: "Create-Session", url: "/CCM_Incoming/F", protocols: "{00000000-0000-0000-0000-000000000000} " + bitsProtocol},
+			201,
+			map[string]string{"BITS-Packet-Type": "Ack", "BITS-Protocol": bitsProtocol, "BITS-Session-Id": "S"},
+		}
 		closing = bitsPacket{kind: "Close-Session", session: "S"}
 		cancel  = bitsPacket{kind: "CANCEL-SESSION", session: "S"}
 		ack     = map[string]string{"BITS-Packet-Type": "Ack", "BITS-Session-Id": "S"}
@@ -45,18 +50,26 @@ func TestBITSStates(t *testing.T) {
 		{"ping needs no session", []bitsStep{{bitsPacket{kind: "Ping"}, 200, map[string]string{"BITS-Packet-Type": "Ack"}}}, nil},
 		{"unknown protocol", []bitsStep{{bitsPacket{kind: "Create-Session", protocols: "{00000000-0000-0000-0000-000000000000}"}, 400, wrong}}, nil},
 		{"unknown session", []bitsStep{
-			{fragment(0, 4, 10), 500, unknown}, {closing, 500, unknown}, {cancel, 500, unknown}}, nil},
+			{fragment(0, 4, 10), 500, unknown}, {closing, 500, unknown}, {cancel, 500, unknown},
+		}, nil},
 		{"unknown packet", []bitsStep{open, {bitsPacket{kind: "Hello", session: "S"}, 400, wrong}}, nil},
 		{"whole in one", []bitsStep{open, {fragment(0, 9, 10), 200, next("10")}, {closing, 200, ack}}, []string{"F 0123456789"}},
 		{"in pieces", []bitsStep{open, {fragment(0, 3, 10), 200, next("4")}, {fragment(4, 9, 10), 200, next("10")}}, []string{"F 0123456789"}},
-		{"a gap, then from where it was wanted", []bitsStep{open, {fragment(0, 3, 10), 200, next("4")},
+		{"a gap, then from where it was wanted", []bitsStep{
+			open,
+			{fragment(0, 3, 10), 200, next("4")},
 			{fragment(6, 9, 10), 416, map[string]string{"BITS-Received-Content-Range": "4", "BITS-Error": bitsBadRange, "BITS-Session-Id": "S"}},
-			{fragment(4, 9, 10), 200, next("10")}}, []string{"F 0123456789"}},
+			{fragment(4, 9, 10), 200, next("10")},
+		}, []string{"F 0123456789"}},
 		{"overlap takes what is new", []bitsStep{open, {fragment(0, 5, 10), 200, next("6")}, {fragment(2, 9, 10), 200, next("10")}}, []string{"F 0123456789"}},
 		{"all old", []bitsStep{open, {fragment(0, 5, 10), 200, next("6")}, {fragment(1, 3, 10), 200, next("6")}}, nil},
 		{"another total", []bitsStep{open, {fragment(0, 3, 10), 200, next("4")}, {fragment(4, 7, 9), 400, wrong}}, nil},
-		{"repeated after the end", []bitsStep{open, {fragment(0, 9, 10), 200, next("10")}, {fragment(5, 9, 10), 200, next("10")},
-			{closing, 200, ack}}, []string{"F 0123456789"}},
+		{"repeated after the end", []bitsStep{
+			open,
+			{fragment(0, 9, 10), 200, next("10")},
+			{fragment(5, 9, 10), 200, next("10")},
+			{closing, 200, ack},
+		}, []string{"F 0123456789"}},
 		{"close before the end drops", []bitsStep{open, {fragment(0, 3, 10), 200, next("4")}, {closing, 200, ack}, {fragment(4, 9, 10), 500, unknown}}, nil},
 		{"cancel before the end drops", []bitsStep{open, {fragment(0, 3, 10), 200, next("4")}, {cancel, 200, ack}}, nil},
 		{"cancel after the end keeps", []bitsStep{open, {fragment(0, 9, 10), 200, next("10")}, {cancel, 200, ack}}, []string{"F 0123456789"}},
@@ -101,8 +114,10 @@ func TestBITSStates(t *testing.T) {
 }
 
 func newBITS(now func() time.Time, deliver func(string, []byte)) *bitsServer {
-	return &bitsServer{now: now, deliver: deliver, sessions: map[string]*bitsSession{},
-		newID: func(url string, n int) string { return guid(1, url, fmt.Sprint(n)) }}
+	return &bitsServer{
+		now: now, deliver: deliver, sessions: map[string]*bitsSession{},
+		newID: func(url string, n int) string { return guid(1, url, fmt.Sprint(n)) },
+	}
 }
 
 func TestBITSSessionEndsWhenIdle(t *testing.T) {

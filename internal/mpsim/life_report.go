@@ -105,8 +105,10 @@ func (a *Agent) instance(namespace, class, content string, properties ...wmi) st
 // sendInventory sends a report as inventories travel: its header in the body,
 // the whole in an attachment named like the action.
 func (a *Agent) sendInventory(ctx context.Context, kind, endpoint, action string, r report, body string) error {
-	return a.tell(ctx, kind, outgoing{endpoint: endpoint, text: a.empty(r),
-		attachments: []attachment{{action, withBOM(xmlUTF16 + a.full(r, body))}}})
+	return a.tell(ctx, kind, outgoing{
+		endpoint: endpoint, text: a.empty(r),
+		attachments: []attachment{{action, withBOM(xmlUTF16 + a.full(r, body))}},
+	})
 }
 
 // sendHeartbeat sends discovery data.
@@ -215,8 +217,10 @@ func (a *Agent) uploadSoftware(ctx context.Context) error {
 	r := a.inventory("Full", softwareAction, "Software")
 	report := withBOM(xmlUTF16 + a.full(r, a.files(400)))
 	id := a.id()
-	text, err := a.ask(ctx, "upload", system, "UploadReply", outgoing{endpoint: "UploadManager", sync: true,
-		text: fill(`<UploadRequest><MessageID>«message»</MessageID><NetworkType>Intranet</NetworkType></UploadRequest>`, "message", id)})
+	text, err := a.ask(ctx, "upload", system, "UploadReply", outgoing{
+		endpoint: "UploadManager", sync: true,
+		text: fill(`<UploadRequest><MessageID>«message»</MessageID><NetworkType>Intranet</NetworkType></UploadRequest>`, "message", id),
+	})
 	if err != nil {
 		return err
 	}
@@ -231,8 +235,10 @@ func (a *Agent) uploadSoftware(ctx context.Context) error {
 	if err := a.uploadBITS(ctx, path, id, report); err != nil {
 		return err
 	}
-	return a.tell(ctx, "sinv", outgoing{endpoint: "MP_SinvEndpoint", id: id, text: a.empty(r),
-		elsewhere: &byteRange{Name: softwareAction, Type: "ByteRange", Length: len(report)}})
+	return a.tell(ctx, "sinv", outgoing{
+		endpoint: "MP_SinvEndpoint", id: id, text: a.empty(r),
+		elsewhere: &byteRange{Name: softwareAction, Type: "ByteRange", Length: len(report)},
+	})
 }
 
 const collectedFile = `
@@ -286,7 +292,9 @@ func (a *Agent) sendMetering(ctx context.Context) error {
 	return a.tell(ctx, "metering", outgoing{
 		endpoint: "MP_RelayEndpoint", fileType: "SWM",
 		text: "<Report>" + a.reportHeader(r) + "</Report>",
-		attachments: []attachment{{"{" + guid(a.cfg.Seed, a.cfg.Name, "metering", strconv.Itoa(a.lives)) + "}",
-			withBOM(`<?xml version='1.0' encoding='UTF-16'?>` + a.full(r, body))}},
+		attachments: []attachment{{
+			"{" + guid(a.cfg.Seed, a.cfg.Name, "metering", strconv.Itoa(a.lives)) + "}",
+			withBOM(`<?xml version='1.0' encoding='UTF-16'?>` + a.full(r, body)),
+		}},
 	})
 }

@@ -188,8 +188,10 @@ func (a *Agent) download(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.do(ctx, "dp-list", request{method: "PROPFIND", target: base, agent: bitsAgent,
-		fields: []field{{"Accept", "*/*"}, {"Depth", "1"}}})
+	list, err := a.do(ctx, "dp-list", request{
+		method: "PROPFIND", target: base, agent: bitsAgent,
+		fields: []field{{"Accept", "*/*"}, {"Depth", "1"}},
+	})
 	if err != nil || list.status != http.StatusMultiStatus {
 		return fmt.Errorf("list of files: %s: %w", list.line, err)
 	}
@@ -202,14 +204,18 @@ func (a *Agent) download(ctx context.Context) error {
 func (a *Agent) downloadFiles(ctx context.Context, base string) error {
 	first, last := packageFiles[0], packageFiles[1]
 	target := base + "/" + first.name
-	if _, err := a.do(ctx, "dp-head", request{method: http.MethodHead, target: target, agent: bitsAgent,
-		fields: []field{{"Accept", "*/*"}}}); err != nil {
+	if _, err := a.do(ctx, "dp-head", request{
+		method: http.MethodHead, target: target, agent: bitsAgent,
+		fields: []field{{"Accept", "*/*"}},
+	}); err != nil {
 		return err
 	}
 	half := first.size / 2
 	for _, want := range []string{fmt.Sprintf("bytes=0-%d", half-1), fmt.Sprintf("bytes=%d-", half)} {
-		reply, err := a.do(ctx, "dp-file", request{method: http.MethodGet, target: target, agent: bitsAgent,
-			fields: []field{{"Accept", "*/*"}, {"Range", want}}})
+		reply, err := a.do(ctx, "dp-file", request{
+			method: http.MethodGet, target: target, agent: bitsAgent,
+			fields: []field{{"Accept", "*/*"}, {"Range", want}},
+		})
 		if err != nil || reply.status != http.StatusPartialContent || len(reply.body) != half {
 			return fmt.Errorf("range %s of %s: %s, %d bytes: %w", want, target, reply.line, len(reply.body), err)
 		}

@@ -68,8 +68,10 @@ func (a *Agent) sendStates(ctx context.Context) error {
 		for _, s := range states {
 			body.WriteString(a.stateMessage(s))
 		}
-		err := a.tell(ctx, "state", outgoing{endpoint: "MP_RelayEndpoint", fileType: "SMX",
-			text: xmlUTF16 + a.full(stateReport, body.String())})
+		err := a.tell(ctx, "state", outgoing{
+			endpoint: "MP_RelayEndpoint", fileType: "SMX",
+			text: xmlUTF16 + a.full(stateReport, body.String()),
+		})
 		if err != nil {
 			return err
 		}
@@ -118,10 +120,14 @@ type status struct {
 func (a *Agent) sendStatus(ctx context.Context) error {
 	for _, s := range []status{
 		{"SoftDistProgramStartedEvent", "Software Distribution", "10005", "0", []property{
-			{"AdvertisementId", a.cfg.Site.cfg.Code + "20003"}, {"PackageName", packageID}, {"ProgramName", "Install"},
-			{"CommandLine", "setup.exe /quiet"}}},
+			{"AdvertisementId", a.cfg.Site.cfg.Code + "20003"},
+			{"PackageName", packageID},
+			{"ProgramName", "Install"},
+			{"CommandLine", "setup.exe /quiet"},
+		}},
 		{"SMS_PolicyAgent_PolicyMismatch", "PolicyAgent", "10805", "2", []property{
-			{"PolicyID", "{" + guid(a.cfg.Seed, "mismatch") + "}"}}},
+			{"PolicyID", "{" + guid(a.cfg.Seed, "mismatch") + "}"},
+		}},
 	} {
 		var properties strings.Builder
 		for _, p := range s.properties {
@@ -146,27 +152,33 @@ func (a *Agent) sendPeerStatus(ctx context.Context) error {
 }
 
 func (a *Agent) askAppState(ctx context.Context) error {
-	_, err := a.ask(ctx, "app-state", system, "AppstateManagerReply", outgoing{endpoint: "MP_AppStateManager", sync: true,
-		text: fill(`<AppStateServicesRequest SchemaVersion="1.00"><AppStateRequest DeviceID="«id»" OfferName="«code»20011" UserSID="`+userSID+`"/></AppStateServicesRequest>`, a.names()...)})
+	_, err := a.ask(ctx, "app-state", system, "AppstateManagerReply", outgoing{
+		endpoint: "MP_AppStateManager", sync: true,
+		text: fill(`<AppStateServicesRequest SchemaVersion="1.00"><AppStateRequest DeviceID="«id»" OfferName="«code»20011" UserSID="`+userSID+`"/></AppStateServicesRequest>`, a.names()...),
+	})
 	return err
 }
 
 func (a *Agent) askDrivers(ctx context.Context) error {
-	_, err := a.ask(ctx, "drivers", system, "DriverCatalogResponse", outgoing{endpoint: "MP_DriverManager", sync: true,
+	_, err := a.ask(ctx, "drivers", system, "DriverCatalogResponse", outgoing{
+		endpoint: "MP_DriverManager", sync: true,
 		text: fill(`
 <DriverCatalogRequest SchemaVersion="1" RequestType="Match">
 <Categories><Category>DriverCategory:0B5E9C71-2D4F-4A08-86B3-F7C1E0D92A45</Category></Categories>
 <Devices><Device DeviceID="PCI\VEN_8086&amp;DEV_15FB\3&amp;11583659&amp;0&amp;FE">
 <HwId>PCI\VEN_8086&amp;DEV_15FB&amp;SUBSYS_00008086</HwId><HwId Compatible="true">PCI\VEN_8086&amp;DEV_15FB</HwId>
-</Device></Devices></DriverCatalogRequest>`)})
+</Device></Devices></DriverCatalogRequest>`),
+	})
 	return err
 }
 
 // askClientID asks who the machine is, by its hardware.
 func (a *Agent) askClientID(ctx context.Context) error {
-	text, err := a.ask(ctx, "client-id", system, "ClientIDReply", outgoing{endpoint: "MP_ClientIdManager", sync: true,
+	text, err := a.ask(ctx, "client-id", system, "ClientIDReply", outgoing{
+		endpoint: "MP_ClientIdManager", sync: true,
 		text: fill(`<ClientIDRequest><Identification><Machine><SMBIOS>«smbios»</SMBIOS><MacAddress>«mac»</MacAddress></Machine></Identification></ClientIDRequest>`,
-			a.names("smbios", a.hardwareID())...)})
+			a.names("smbios", a.hardwareID())...),
+	})
 	if err == nil && !strings.Contains(text, a.smsid) {
 		err = fmt.Errorf("the site knows this machine by another id: %s", text)
 	}

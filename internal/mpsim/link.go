@@ -98,7 +98,7 @@ func (l *link) exchange(ctx context.Context, r request) (response, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	conn := l.conn
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { expire(conn) })()
 	sent, received := conn.sent, conn.received
 	defer func() { l.count(conn.sent-sent, conn.received-received) }()
 	if _, err := conn.Write(l.wire(r)); err != nil {
@@ -212,7 +212,7 @@ func (l *link) dial(ctx context.Context) (net.Conn, error) {
 
 // tunnel asks a forward proxy for a way to the address.
 func (l *link) tunnel(ctx context.Context, conn net.Conn, address string) error {
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { expire(conn) })()
 	_, err := fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\n%sHost: %s\r\n\r\n", address, l.proxyAuthorization(), address)
 	if err != nil {
 		return err

@@ -39,35 +39,32 @@ func (p *forwardProxy) serve(t *testing.T) (address string) {
 	return l.Addr().String()
 }
 
+// pass serves one request; whoever wants another one connects again.
 func (p *forwardProxy) pass(conn net.Conn) {
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
-	for {
-		request, err := http.ReadRequest(reader)
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		p.lines = append(p.lines, request.Method+" "+request.RequestURI)
-		p.auth = append(p.auth, request.Header.Get("Proxy-Authorization"))
-		p.mu.Unlock()
-		upstream, err := net.Dial("tcp", request.Host)
-		if err != nil {
-			return
-		}
-		if request.Method == http.MethodConnect {
-			io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n")
-			go func() { io.Copy(upstream, reader); upstream.Close() }()
-			io.Copy(conn, upstream)
-			return
-		}
+	request, err := http.ReadRequest(reader)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	p.lines = append(p.lines, request.Method+" "+request.RequestURI)
+	p.auth = append(p.auth, request.Header.Get("Proxy-Authorization"))
+	p.mu.Unlock()
+	upstream, err := net.Dial("tcp", request.Host)
+	if err != nil {
+		return
+	}
+	defer upstream.Close()
+	if request.Method == http.MethodConnect {
+		io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n")
+		go func() { io.Copy(upstream, reader); upstream.Close() }()
+	} else {
 		request.RequestURI = ""
 		request.Close = true
 		request.Write(upstream)
-		io.Copy(conn, upstream)
-		upstream.Close()
-		return
 	}
+	io.Copy(conn, upstream)
 }
 
 func TestForwardProxy(t *testing.T) {
@@ -99,8 +96,10 @@ func TestRequestBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := newAgent(t, s, "http://127.0.0.1:8090")
-	got := string(a.link.wire(request{method: "CCM_POST", target: "/ccm_system/request", agent: ccmHTTP,
-		fields: []field{{"Content-Type", contentTypeCCM}}, body: []byte("body")}))
+	got := string(a.link.wire(request{
+		method: "CCM_POST", target: "/ccm_system/request", agent: ccmHTTP,
+		fields: []field{{"Content-Type", contentTypeCCM}}, body: []byte("body"),
+	}))
 	want := "CCM_POST /ccm_system/request HTTP/1.1\r\nConnection: Keep-Alive\r\n" +
 		"Content-Type: multipart/mixed; boundary=\"aAbBcCdDv1234567890VxXyYzZ\"\r\nUser-Agent: ccmhttp\r\n" +
 		"Content-Length: 4\r\nHost: mp01.lab.example:8090\r\n\r\nbody"

@@ -65,7 +65,7 @@ func (s *Site) answer(c *connState, request *http.Request, body []byte) reply {
 
 func (s *Site) route(x *exchange) {
 	for _, r := range routes {
-		if x.path != r.prefix && !(strings.HasSuffix(r.prefix, "/") && strings.HasPrefix(x.path, r.prefix)) {
+		if x.path != r.prefix && (!strings.HasSuffix(r.prefix, "/") || !strings.HasPrefix(x.path, r.prefix)) {
 			continue
 		}
 		if refusal := s.refusal(x, r); refusal.status != 0 {

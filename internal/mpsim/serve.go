@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-
 	"io"
 	"net"
 	"net/http"
@@ -72,8 +71,9 @@ func (s *Site) serve(ctx context.Context, l net.Listener, config *tls.Config) er
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer l.Close()
-	defer context.AfterFunc(ctx, func() { l.Close() })()
+	shut := func() { _ = l.Close() } // the second time it is closed already
+	defer shut()
+	defer context.AfterFunc(ctx, shut)()
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
@@ -90,7 +90,7 @@ func (s *Site) serve(ctx context.Context, l net.Listener, config *tls.Config) er
 // peer's and end the connection; the agent sees them.
 func (s *Site) serveConn(ctx context.Context, conn net.Conn, config *tls.Config) {
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { expire(conn) })()
 	var state *tls.ConnectionState
 	if config != nil {
 		secure := tls.Server(conn, config)
@@ -99,7 +99,7 @@ func (s *Site) serveConn(ctx context.Context, conn net.Conn, config *tls.Config)
 		}
 		cs := secure.ConnectionState()
 		conn, state = secure, &cs
-		defer secure.Close()
+		defer func() { _ = secure.Close() }() // the peer may be gone already
 	}
 	c := &connState{Conn: conn}
 	for reader := bufio.NewReader(c); ctx.Err() == nil; {
@@ -109,11 +109,15 @@ func (s *Site) serveConn(ctx context.Context, conn net.Conn, config *tls.Config)
 	}
 }
 
+// expire ends a connection's reads and writes, also those under way. It fails
+// only on a connection that is closed, which has none.
+func expire(c net.Conn) { _ = c.SetDeadline(time.Unix(1, 0)) }
+
 // serveNext answers one request and says whether another may follow.
 func (s *Site) serveNext(ctx context.Context, c *connState, reader *bufio.Reader, state *tls.ConnectionState) bool {
 	c.left = headLimit
 	// Never a deadline in the future: it would undo the one that ctx set.
-	idle := time.AfterFunc(idleLimit, func() { c.SetReadDeadline(time.Unix(1, 0)) })
+	idle := time.AfterFunc(idleLimit, func() { expire(c) })
 	defer idle.Stop()
 	request, err := http.ReadRequest(reader)
 	if err != nil {

@@ -115,7 +115,7 @@ func loadCADir(dir string) (*CA, error) {
 	ca, err := LoadCA(certFile, keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not %w: half a pair is not the same as none, and is not replaced.
-		return nil, fmt.Errorf("load CA: %s has no key beside it (%v): put it back, or delete %s too to make a new authority", certFile, err, certFile)
+		return nil, fmt.Errorf("load CA: %s has no key beside it (%v): put it back, or delete %s too to make a new authority", certFile, err, certFile) //nolint:errorlint // see above
 	}
 	return ca, err
 }

@@ -220,7 +220,7 @@ func writeFile(name string, content []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp) // fails once renamed, as it should
+	defer func() { _ = os.Remove(temp) }() // fails once renamed, as it should
 	return os.Rename(temp, name)
 }
 
@@ -230,7 +230,7 @@ func createFile(name string, content []byte, mode fs.FileMode) (created bool, er
 	if err != nil {
 		return false, err
 	}
-	defer os.Remove(temp)
+	defer func() { _ = os.Remove(temp) }() // a leftover does no harm
 	err = os.Link(temp, name)
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
@@ -254,7 +254,7 @@ func writeTemp(name string, content []byte, mode fs.FileMode) (temp string, err 
 		err = os.Chmod(f.Name(), mode)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		_ = os.Remove(f.Name()) // the error that counts is the first
 	}
 	return f.Name(), err
 }

@@ -160,10 +160,38 @@ func (c Column) Value(r capture.Row, f Format) string {
 	return Clean(c.value(r, f, 23), f.ASCII)
 }
 
+// Texts are the parts of Line, each as wide as its column.
+func (l Layout) Texts(r capture.Row, f Format) []string {
+	var texts []string
+	for i, c := range l.Columns {
+		texts = append(texts, Fit(Clean(c.value(r, f, l.Cells[i]), f.ASCII), l.Cells[i], c.Right, f.ASCII))
+	}
+	return texts
+}
+
+// Starts is where in Line each column begins, in cells.
+func (l Layout) Starts() []int {
+	var starts []int
+	at := 0
+	for i, n := range l.Cells {
+		if l.spaced(i) {
+			at++
+		}
+		starts = append(starts, at)
+		at += n
+	}
+	return starts
+}
+
+// spaced is true when a blank stands before a column.
+func (l Layout) spaced(i int) bool {
+	return i > 0 && (l.Columns[i].Name != "fate" || l.Columns[i-1].Name != "sev")
+}
+
 func (l Layout) join(value func(Column, int) string, f Format) string {
 	var b strings.Builder
 	for i, c := range l.Columns {
-		if i > 0 && (c.Name != "fate" || l.Columns[i-1].Name != "sev") {
+		if l.spaced(i) {
 			b.WriteByte(' ')
 		}
 		b.WriteString(Fit(value(c, l.Cells[i]), l.Cells[i], c.Right, f.ASCII))

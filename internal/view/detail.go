@@ -65,8 +65,10 @@ func (d *Detail) Title(f Format) string {
 	if f.ASCII {
 		arrow = "->"
 	}
-	parts := []string{d.Row.Who(), arrow, upstream, " ", d.Row.Method, d.Row.Target, " ", status(d.Row),
-		Size(d.Row.ReqBytes) + "/" + Size(d.Row.RespBytes), Duration(d.Row.Took())}
+	parts := []string{
+		d.Row.Who(), arrow, upstream, " ", d.Row.Method, d.Row.Target, " ", status(d.Row),
+		Size(d.Row.ReqBytes) + "/" + Size(d.Row.RespBytes), Duration(d.Row.Took()),
+	}
 	return Clean(strings.Join(parts, " "), f.ASCII)
 }
 

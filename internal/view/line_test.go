@@ -26,6 +26,13 @@ func TestLineWidths(t *testing.T) {
 				t.Fatalf("at %d columns the line has %d: %q", cells, w, line)
 			}
 		}
+		parts := []rune(strings.Repeat(" ", cells))
+		for i, text := range l.Texts(r, Format{Zone: time.UTC}) {
+			copy(parts[l.Starts()[i]:], []rune(text))
+		}
+		if got, want := string(parts), l.Line(r, Format{Zone: time.UTC}); got != want {
+			t.Fatalf("at %d columns the parts make another line\ngot  %q\nwant %q", cells, got, want)
+		}
 	}
 	want := "WM 08:15:30 PC-0419     policy request     machine, full → 3 policies 200  2.31s"
 	if got := LayoutFor(80).Line(r, Format{Zone: time.UTC}); got != want {
