@@ -41,7 +41,7 @@ var kinds = []*Kind{
 	&ciDocument, &dpContent, &dpSignature, &davList, &clientFile,
 	&bgb, &tokenService, &userService, &cmgInfo, &multicast,
 	&bitsPing, &bitsCreate, &bitsFragment, &bitsClose, &bitsCancel, &bitsAck, &bitsError,
-	&encrypted, &accepted, &noAnswer, &pageReply, &httpError, &unknownMessage, &other,
+	&encrypted, &accepted, &noAnswer, &pageReply, &httpError, &tlsBytes, &unknownMessage, &other,
 }
 
 // Kinds returns every kind of message, each slug once.
@@ -107,6 +107,8 @@ func (d *decoder) findKind() *Kind {
 func (d *decoder) kindOfHead() *Kind {
 	m := d.m
 	switch {
+	case d.isTLS():
+		return &tlsBytes
 	case m.Form == formBITS:
 		return d.kindOfPacket()
 	case m.Form == formPage:

@@ -300,16 +300,20 @@ func TestAgentRefusesCertificate(t *testing.T) {
 			if !errors.As(err, &unknown) {
 				t.Fatalf("agent: %v, want an unknown authority", err)
 			}
-			conn, xs := sink.conn(t, 1)
+			_, xs := sink.conn(t, 1)
 			h := sink.shake(1, traffic.AgentSide)
-			if h == nil || h.Err == "" || h.TLS != nil || len(xs) != 0 {
-				t.Fatalf("handshake %+v with %d exchanges, want a failed one and none", h, len(xs))
+			if h == nil || h.Err == "" || h.TLS != nil || len(xs) != 1 {
+				t.Fatalf("handshake %+v with %d exchanges, want a failed one and a row for it", h, len(xs))
 			}
 			if v == tls.VersionTLS12 && !bytes.HasSuffix(h.In, []byte{21, 3, 3, 0, 2, 2, 42}) {
 				t.Errorf("the agent's alert is not among the bytes kept: % x", h.In)
 			}
-			if len(conn.Findings) != 1 || conn.Findings[0].Kind.Code != "tls-agent-handshake-failed" {
-				t.Errorf("findings %v", conn.Findings)
+			x := xs[0]
+			if x.Fate != traffic.Broken || x.Err != h.Err || len(findings(x)) != 1 || findings(x)[0] != "tls-agent-handshake-failed" {
+				t.Errorf("fate %q, %s, findings %v", x.Fate, x.Err, findings(x))
+			}
+			if !bytes.Equal(sink.wire(x.ID, traffic.Request, false), h.In) || !bytes.Equal(sink.wire(x.ID, traffic.Reply, true), h.Out) {
+				t.Error("the row does not have the handshake's bytes")
 			}
 		})
 	}

@@ -50,9 +50,7 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 	}
 	c.facts.AgentLeg.Handshake = c.tell(hs)
 	if hs.Err != "" {
-		f := found(&agentTLS, traffic.Both, hs.Err)
-		f.Leg = traffic.AgentSide
-		c.facts.Findings = append(c.facts.Findings, f)
+		c.failed(hs)
 		return fmt.Errorf("TLS with agent %s: %s", c.facts.Agent, hs.Err)
 	}
 	c.agent = newLink(secure, c.agent.tap)
@@ -73,6 +71,20 @@ func (c *connection) tell(hs *traffic.Handshake) *traffic.Handshake {
 		kept.TLS = &info
 	}
 	return &kept
+}
+
+// failed makes an exchange of a handshake that an agent did not finish: the
+// list has to show that somebody was here and could not get in.
+func (c *connection) failed(hs *traffic.Handshake) {
+	f := c.newFlight(traffic.Head{})
+	f.Begun = hs.Began
+	f.received(traffic.Request, hs.In)
+	f.Request.Framing = traffic.NoFraming
+	f.sent(traffic.Reply, hs.Out)
+	f.Returned.Framing = traffic.NoFraming
+	why := found(&agentTLS, traffic.Both, hs.Err)
+	why.Leg = traffic.AgentSide
+	c.overAs(f, traffic.Broken, why, hs.Err)
 }
 
 // shake makes a handshake within the time allowed and keeps its evidence.

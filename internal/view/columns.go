@@ -61,7 +61,7 @@ var columns = []Column{
 	{"agent", "agent", false, [6]int{20, 12, 12, 11, 10, 8}, func(r capture.Row, _ Format, n int) string { return agentName(r, n) }},
 	{"endpoint", "endpoint", false, [6]int{22, 18, 0, 0, 0, 0}, func(r capture.Row, _ Format, _ int) string { return r.Endpoint }},
 	{"kind", "message", false, [6]int{24, 18, 18, 18, 12, 12}, func(r capture.Row, _ Format, _ int) string { return KindName(r.Kind) }},
-	{"summary", "summary", false, [6]int{-1, -1, -1, -1, -1, -1}, func(r capture.Row, _ Format, _ int) string { return r.Short }},
+	{"summary", "summary", false, [6]int{-1, -1, -1, -1, -1, -1}, func(r capture.Row, _ Format, _ int) string { return summary(r) }},
 	{"status", "st", true, [6]int{3, 3, 3, 3, 3, 0}, func(r capture.Row, _ Format, _ int) string { return status(r) }},
 	{"req", "req", true, [6]int{6, 5, 5, 0, 0, 0}, func(r capture.Row, _ Format, _ int) string { return Size(r.ReqBytes) }},
 	{"resp", "resp", true, [6]int{6, 5, 5, 0, 0, 0}, func(r capture.Row, _ Format, _ int) string { return Size(r.RespBytes) }},
@@ -255,6 +255,14 @@ func KindName(slug string) string {
 		return name
 	}
 	return slug
+}
+
+// summary is the row's, or what broke it off where nothing could be decoded.
+func summary(r capture.Row) string {
+	if r.Kind == "tls" && r.Err != "" || r.Short == "" && r.Fate == traffic.Broken {
+		return r.Err
+	}
+	return r.Short
 }
 
 // agentName is the agent's name; a client id is cut to its first eight digits.
