@@ -94,7 +94,8 @@ func (w *writer) storeList(r listRow) error {
 		flags |= flagNew
 	}
 	var status any
-	if s := x.Reply.Head.Status(); s != 0 {
+	answer := answered(x)
+	if s := answer.Head.Status(); s != 0 {
 		status = s
 	}
 	err = w.exec(`INSERT OR REPLACE INTO list (id, conn, begun_us, replied_us, ended_us, agent,
@@ -103,7 +104,7 @@ func (w *writer) storeList(r listRow) error {
 		VALUES (?,?,?,?,?,?, ?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?)`,
 		x.ID, x.Conn, begunMicros(x), micros(x.Replied), micros(x.Ended), agent,
 		names[0], names[1], names[2], names[3], names[4], names[5], names[6], names[7],
-		status, r.sev, flags, x.Request.Size, x.Reply.Size, plain(target), plain(m.row.Short), plain(m.row.Long), plain(x.Err))
+		status, r.sev, flags, x.Request.Size, answer.Size, plain(target), plain(m.row.Short), plain(m.row.Long), plain(x.Err))
 	if err != nil {
 		return err
 	}
@@ -304,4 +305,13 @@ func (c *openConn) key() agentKey {
 		host = c.Agent
 	}
 	return agentKey{c.name, c.client, plain(host)}
+}
+
+// answered is the reply that the agent got: the management point's, or ours
+// where it sent none.
+func answered(x *traffic.Exchange) *traffic.Wire {
+	if x.Reply.Size == 0 && x.Returned != nil {
+		return x.Returned
+	}
+	return &x.Reply
 }

@@ -240,7 +240,7 @@ func (c *connection) reply(f *flight, head, body []byte) {
 func (c *connection) overAs(f *flight, fate traffic.Fate, why traffic.Finding, err string) {
 	f.Fate = fate
 	f.find(why)
-	f.requestErr = err
+	f.requestErr = strings.TrimSuffix(strings.TrimPrefix(err, "mpproxy: "), ".")
 	c.over(f)
 }
 
