@@ -54,7 +54,8 @@ var invariants = []invariant{
 			ifnull((SELECT size FROM wire WHERE exchange = x.id AND dir = 1 AND forwarded = 0), 0)`},
 	{"the reply's size in the list differs from its message's: %d", `SELECT x.id, x.resp_bytes FROM list x
 		WHERE x.ended_us IS NOT NULL AND x.resp_bytes <>
-			ifnull((SELECT size FROM wire WHERE exchange = x.id AND dir = 2 AND forwarded = 0), 0)`},
+			coalesce((SELECT nullif(size, 0) FROM wire WHERE exchange = x.id AND dir = 2 AND forwarded = 0),
+				(SELECT size FROM wire WHERE exchange = x.id AND dir = 2 AND forwarded = 1), 0)`},
 	{"bytes without an exchange", `SELECT DISTINCT exchange, 0 FROM chunk WHERE exchange NOT IN (SELECT id FROM list)`},
 	{"a message without an exchange", `SELECT DISTINCT exchange, 0 FROM wire WHERE exchange NOT IN (SELECT id FROM list)`},
 	{"a finding without an exchange", `SELECT DISTINCT exchange, 0 FROM found
