@@ -1,0 +1,686 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mpproxy/capture"
+	"mpproxy/filter"
+	"mpproxy/internal/view"
+	"mpproxy/traffic"
+)
+
+// messages is the first screen: one row is one exchange.
+type messages struct {
+	list
+	app *app
+	// pages are reads that a key asked for, tail those of what is new, count
+	// those that count matches, about those of the chosen row.
+	pages, tail, count, about lane
+
+	filter *filter.Filter
+	text   string // the filter as typed
+	// follow keeps the cursor on the newest row.
+	follow bool
+	// looked is the highest number that was looked at.
+	looked traffic.ExchangeID
+	// fresh is how many rows came behind seenTo, which was the newest when it
+	// was on the screen last; bad are those of them with findings.
+	fresh  int
+	seenTo traffic.ExchangeID
+	bad    map[traffic.ExchangeID]traffic.Severity
+	// news is what is new and was not read yet.
+	news capture.Notice
+	// scan is how far a search is, nil when none is under way; matches is how
+	// many rows there are, -1 while that is not known.
+	scan    *capture.Progress
+	stopped bool
+	matches int64
+	// column is the chosen one.
+	column string
+	layout view.Layout
+	// worst is what the chosen row's worst finding says, of the row of worstOf.
+	worst   piece
+	worstOf rowVersion
+}
+
+// rowVersion tells a row from what it was before.
+type rowVersion struct {
+	id  traffic.ExchangeID
+	sev traffic.Severity
+}
+
+func newMessages(a *app) *messages {
+	m := &messages{app: a, follow: a.cfg.Live != nil, filter: &filter.Filter{}, column: "agent", matches: -1}
+	for _, l := range []*lane{&m.pages, &m.tail, &m.count, &m.about} {
+		l.app = a
+	}
+	return m
+}
+
+// begin reads the first rows.
+func (m *messages) begin(text string) {
+	m.height = 20
+	if f, err := m.app.parse(text); err == nil {
+		m.filter, m.text = f, text
+	} else {
+		m.app.say("filter: %v", err)
+	}
+	m.newest()
+	m.recount()
+}
+
+func (m *messages) crumb() string { return "Messages" }
+
+func (m *messages) scopes() []scope { return []scope{inMessages, inExchange, inMoving} }
+
+func (m *messages) flags() []string {
+	var flags []string
+	if m.pages.busy() && m.scan == nil {
+		flags = append(flags, "reading"+m.app.sym.dots)
+	}
+	if m.follow {
+		flags = append(flags, "FOLLOW")
+	}
+	return flags
+}
+
+// set shows what another filter lets pass. The chosen row stays chosen, or the
+// one nearest to it.
+func (m *messages) set(text string) error {
+	f, err := m.app.parse(text)
+	if err != nil {
+		return err
+	}
+	if f.String() == m.filter.String() {
+		m.text = text
+		return nil
+	}
+	m.filter, m.text, m.matches = f, text, -1
+	m.recount()
+	if at := m.cursor; !m.follow && at != 0 {
+		m.around(at)
+		return nil
+	}
+	m.newest()
+	return nil
+}
+
+// recount counts what the filter lets pass.
+func (m *messages) recount() {
+	m.matches = -1
+	if m.filter.Empty() {
+		m.count.stop()
+		return
+	}
+	f := m.filter
+	m.count.read(func(ctx context.Context) func() {
+		n, err := m.app.cfg.Store.Count(ctx, f)
+		if err != nil {
+			return nil
+		}
+		return func() { m.matches = n }
+	})
+}
+
+// page is how many rows a page moves by.
+func (m *messages) page() int { return max(m.height-1, 1) }
+
+// span is how many rows a window has: the screen and a page on each side.
+func (m *messages) span() int { return 3 * max(m.height, 10) }
+
+// read reads rows next to from in a lane, and gives them to then. While a
+// search goes on it shows how far it is; partial may be nil.
+func (m *messages) read(from func(context.Context) (traffic.ExchangeID, error), way capture.Way, n int, partial func([]capture.Row), then func(rows []capture.Row, end bool)) {
+	f := m.filter
+	m.stopped, m.scan = false, nil
+	m.pages.read(func(ctx context.Context) func() {
+		id, err := from(ctx)
+		if err != nil {
+			return m.failed(err)
+		}
+		rows, end, err := m.fetch(ctx, f, id, way, n, func(rows []capture.Row, p capture.Progress) {
+			m.pages.progress(ctx, func() {
+				m.scan = &p
+				if partial != nil {
+					partial(rows)
+				}
+			})
+		})
+		if err != nil {
+			return m.failed(err)
+		}
+		return func() {
+			m.scan = nil
+			then(rows, end)
+			m.chosen()
+		}
+	})
+}
+
+// failed shows why a read has failed.
+func (m *messages) failed(err error) func() {
+	return func() {
+		m.scan = nil
+		if !errors.Is(err, context.Canceled) {
+			m.app.say("%v", err)
+		}
+	}
+}
+
+// fetch reads up to n rows next to from, in the order of their numbers. end is
+// true when there is nothing beyond them. It runs beside the screen.
+func (m *messages) fetch(ctx context.Context, f *filter.Filter, from traffic.ExchangeID, way capture.Way, n int, progress func([]capture.Row, capture.Progress)) (rows []capture.Row, end bool, err error) {
+	if f.Empty() {
+		rows, err = m.app.cfg.Store.Page(ctx, f, from, way, n)
+		return rows, len(rows) < n, err
+	}
+	end = true // where there is nothing to look at
+	err = m.app.cfg.Store.Scan(ctx, f, from, way, n, func(some []capture.Row, p capture.Progress) bool {
+		rows, end = append(rows, some...), p.End
+		if !p.End && len(rows) < n {
+			progress(inOrder(rows, way), p)
+		}
+		return ctx.Err() == nil
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	return inOrder(rows, way), end, err
+}
+
+// inOrder is rows as a walk found them in the order of their numbers.
+func inOrder(rows []capture.Row, way capture.Way) []capture.Row {
+	if way == capture.Older {
+		rows = slices.Clone(rows)
+		slices.Reverse(rows)
+	}
+	return rows
+}
+
+func at(id traffic.ExchangeID) func(context.Context) (traffic.ExchangeID, error) {
+	return func(context.Context) (traffic.ExchangeID, error) { return id, nil }
+}
+
+// newest shows the newest rows, with the cursor on the last.
+func (m *messages) newest() {
+	var last traffic.ExchangeID
+	begin := func(ctx context.Context) (id traffic.ExchangeID, err error) {
+		last, err = m.app.cfg.Store.Last(ctx)
+		return last + 1, err
+	}
+	partial := func(rows []capture.Row) { m.show(rows, false, true, 0) }
+	m.read(begin, capture.Older, m.span(), partial, func(rows []capture.Row, end bool) {
+		m.show(rows, end, true, 0)
+		m.looked = last
+		m.seen()
+	})
+}
+
+// seen forgets what came since the newest row was looked at last.
+func (m *messages) seen() { m.fresh, m.bad, m.seenTo = 0, nil, m.looked }
+
+// around shows the rows around an exchange, with the cursor on it.
+func (m *messages) around(id traffic.ExchangeID) {
+	f := m.filter
+	m.stopped, m.scan = false, nil
+	n := m.span() / 2
+	m.pages.read(func(ctx context.Context) func() {
+		progress := func(_ []capture.Row, p capture.Progress) {
+			m.pages.progress(ctx, func() { m.scan = &p })
+		}
+		before, first, err := m.fetch(ctx, f, id+1, capture.Older, n, progress)
+		if err != nil {
+			return m.failed(err)
+		}
+		last, err := m.app.cfg.Store.Last(ctx)
+		if err != nil {
+			return m.failed(err)
+		}
+		behind, end, err := m.fetch(ctx, f, id, capture.Newer, n, progress)
+		if err != nil {
+			return m.failed(err)
+		}
+		return func() {
+			m.scan = nil
+			m.show(slices.Concat(before, behind), first, end, id)
+			if end {
+				m.looked = max(m.looked, last)
+			}
+			m.chosen()
+		}
+	})
+}
+
+// first goes to the oldest row.
+func (m *messages) first() {
+	m.follow = false
+	m.read(at(0), capture.Newer, m.span(), nil, func(rows []capture.Row, end bool) {
+		var id traffic.ExchangeID
+		if len(rows) > 0 {
+			id = rows[0].ID
+		}
+		m.show(rows, true, end && len(rows) < m.span(), id)
+	})
+}
+
+// last goes to the newest row, and follows.
+func (m *messages) last() {
+	m.follow = m.app.cfg.Live != nil || m.app.status.written
+	m.newest()
+}
+
+func (m *messages) toggleFollow() {
+	if m.follow {
+		m.follow = false
+		return
+	}
+	m.last()
+}
+
+// move moves the cursor. Beyond the window it reads first; keys that come
+// meanwhile are left out, as each would begin the read anew.
+func (m *messages) move(by int) {
+	if m.pages.busy() {
+		return
+	}
+	if by < 0 {
+		m.follow = false
+	}
+	step := func() { m.goTo(m.step(by)) }
+	switch to := m.step(by); {
+	case to < 0 && !m.atFirst:
+		m.older(step)
+	case to >= len(m.rows) && !m.atLast:
+		m.newer(step)
+	default:
+		step()
+		m.ahead()
+	}
+	if m.atLast && m.behind() == 0 {
+		m.seen()
+	}
+	m.chosen()
+}
+
+// ahead reads before the screen comes to the window's end.
+func (m *messages) ahead() {
+	switch {
+	case m.before() < m.height/2 && !m.atFirst:
+		m.older(func() {})
+	case m.behind() < m.height/2 && !m.atLast:
+		m.newer(func() {})
+	}
+}
+
+func (m *messages) older(then func()) {
+	if len(m.rows) == 0 {
+		return
+	}
+	from := m.rows[0].ID
+	m.read(at(from), capture.Older, m.span(), nil, func(rows []capture.Row, end bool) {
+		if len(m.rows) == 0 || m.rows[0].ID != from {
+			return // the window is another one now
+		}
+		m.rows, m.atFirst = slices.Concat(rows, m.rows), end
+		then()
+		m.trim()
+	})
+}
+
+func (m *messages) newer(then func()) {
+	if len(m.rows) == 0 {
+		return
+	}
+	from := m.rows[len(m.rows)-1].ID
+	m.read(at(from), capture.Newer, m.span(), nil, func(rows []capture.Row, end bool) {
+		if len(m.rows) == 0 || m.rows[len(m.rows)-1].ID != from {
+			return
+		}
+		m.rows, m.atLast = slices.Concat(m.rows, rows), end
+		if n := len(rows); end && n > 0 {
+			m.looked = max(m.looked, rows[n-1].ID)
+		}
+		then()
+		m.trim()
+	})
+}
+
+// chosen reads what the last line but one says of the chosen row.
+func (m *messages) chosen() {
+	r := m.row()
+	if r == nil || r.Sev == traffic.None {
+		m.about.stop()
+		m.worst, m.worstOf = piece{}, rowVersion{}
+		return
+	}
+	v := rowVersion{r.ID, r.Sev}
+	if v == m.worstOf {
+		return
+	}
+	m.worst, m.worstOf = piece{}, v
+	m.about.read(func(ctx context.Context) func() {
+		found, err := m.app.cfg.Store.Findings(ctx, v.id)
+		if err != nil || len(found) == 0 {
+			return nil
+		}
+		return func() {
+			if m.worstOf == v {
+				m.worst = findingPiece(found[0], m.app.sym.ascii)
+			}
+		}
+	})
+}
+
+// findingPiece is a finding in one line: what it is, what to do.
+func findingPiece(f capture.Found, ascii bool) piece {
+	k := f.Kind
+	words := k.Severity.Letter() + " " + k.Title
+	if k.Remedy != "" {
+		words += "  Do: " + k.Remedy
+	}
+	return piece{view.Clean(words, ascii), severity(k.Severity)}
+}
+
+// info is the worst finding of the chosen row, else its long summary.
+func (m *messages) info() piece {
+	r := m.row()
+	switch {
+	case r == nil:
+		return piece{}
+	case m.worst.text != "":
+		return m.worst
+	}
+	words := r.Long
+	if r.Err != "" {
+		words = strings.TrimSpace(words + "  " + r.Err)
+	}
+	return piece{view.Clean(words, m.app.sym.ascii), roleDim}
+}
+
+// escape ends a search; where there is none it takes the filter away.
+func (m *messages) escape() bool {
+	switch {
+	case m.scan != nil || m.pages.busy():
+		m.pages.stop()
+		m.count.stop()
+		m.stopped = m.scan != nil
+	case m.count.busy():
+		m.count.stop()
+	case m.text != "":
+		m.app.remember(m.text)
+		if err := m.set(""); err != nil {
+			m.app.say("%v", err)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func (m *messages) open() {
+	r := m.row()
+	if r == nil {
+		m.app.say("there is nothing to open")
+		return
+	}
+	m.follow = false
+	m.app.openDetail(r.ID)
+}
+
+// mark marks the chosen row, or unmarks it.
+func (m *messages) mark() {
+	r := m.row()
+	if r == nil {
+		return
+	}
+	m.app.annotate(capture.Mark{Exchange: r.ID, Off: r.Marked, Author: author(), At: m.app.cfg.Now()})
+}
+
+func (m *messages) onlyMarked() {
+	text := "is:marked"
+	if m.text == text {
+		text = ""
+	}
+	if err := m.set(text); err != nil {
+		m.app.say("%v", err)
+	}
+}
+
+// nextFinding and previousFinding go to the next row with a finding of the
+// worst severity there is.
+func (m *messages) nextFinding() { m.seek(capture.Newer) }
+
+func (m *messages) previousFinding() { m.seek(capture.Older) }
+
+func (m *messages) seek(way capture.Way) {
+	if m.pages.busy() {
+		return
+	}
+	from, f := m.cursor, m.filter
+	m.pages.read(func(ctx context.Context) func() {
+		for _, sev := range []traffic.Severity{traffic.Error, traffic.Warning, traffic.Info} {
+			id, beyond, err := m.nextOf(ctx, f, sev, from, way)
+			switch {
+			case err != nil:
+				return m.failed(err)
+			case id != 0:
+				return func() { m.goToID(id) }
+			case beyond:
+				return func() { m.app.say("no further %s that way", sev.Letter()) }
+			}
+		}
+		return func() { m.app.say("there are no findings here") }
+	})
+}
+
+// nextOf finds the next row of a severity. beyond is true when there are some,
+// but the other way.
+func (m *messages) nextOf(ctx context.Context, f *filter.Filter, sev traffic.Severity, from traffic.ExchangeID, way capture.Way) (id traffic.ExchangeID, beyond bool, err error) {
+	g, err := m.app.parse("sev:=" + sev.Letter())
+	if err != nil {
+		return 0, false, err
+	}
+	both := &filter.Filter{Root: g.Root}
+	if !f.Empty() {
+		both.Root = filter.All{f.Root, g.Root}
+	}
+	rows, err := m.app.cfg.Store.Page(ctx, both, from, way, 1)
+	if err != nil || len(rows) > 0 {
+		for _, r := range rows {
+			id = r.ID
+		}
+		return id, false, err
+	}
+	rows, err = m.app.cfg.Store.Page(ctx, both, 0, capture.Older, 1)
+	return 0, len(rows) > 0, err
+}
+
+// goToID puts the cursor on an exchange, or the one nearest to it.
+func (m *messages) goToID(id traffic.ExchangeID) {
+	m.follow = false
+	if i := m.index(id); i < len(m.rows) && m.rows[i].ID == id {
+		m.goTo(i)
+		m.ahead()
+		m.chosen()
+		return
+	}
+	m.around(id)
+}
+
+// notice reads what is new. What comes while that goes on waits.
+func (m *messages) notice(n capture.Notice) bool {
+	m.news = m.news.Merge(n)
+	if m.tail.busy() {
+		return false
+	}
+	m.update()
+	return !m.tail.busy()
+}
+
+// columns to the left and to the right of the chosen one.
+func (m *messages) columnLeft() { m.chooseColumn(-1) }
+
+func (m *messages) columnRight() { m.chooseColumn(1) }
+
+func (m *messages) chooseColumn(by int) {
+	at := m.columnIndex() + by
+	if at >= 0 && at < len(m.layout.Columns) {
+		m.column = m.layout.Columns[at].Name
+	}
+}
+
+func (m *messages) columnIndex() int {
+	return max(0, slices.IndexFunc(m.layout.Columns, func(c view.Column) bool { return c.Name == m.column }))
+}
+
+func (m *messages) only() { m.narrow("") }
+
+func (m *messages) without() { m.narrow("-") }
+
+// narrow adds the chosen value to the filter.
+func (m *messages) narrow(sign string) {
+	r := m.row()
+	if r == nil || len(m.layout.Columns) == 0 {
+		return
+	}
+	name := m.layout.Columns[m.columnIndex()].Name
+	term, known := m.app.term(name, *r)
+	if !known {
+		m.app.say("there is nothing to filter by in column %s of this row", name)
+		return
+	}
+	text := sign + term
+	if m.text != "" {
+		text = m.text + " " + text
+		if strings.Contains(m.text, " OR ") {
+			text = "(" + m.text + ") " + sign + term
+		}
+	}
+	m.app.remember(m.text)
+	if err := m.set(text); err != nil {
+		m.app.say("filter: %v", err)
+	}
+}
+
+// draw draws filter, heading and rows.
+func (m *messages) draw(c canvas) {
+	y := 0
+	if m.text != "" || m.app.filtering() {
+		m.app.drawFilter(c.lines(0, 1), m)
+		y++
+	}
+	m.layout = view.LayoutFor(c.w)
+	m.drawHeading(c.lines(y, 1))
+	body := c.lines(y+1, c.h-y-1)
+	m.height = body.h
+	if m.marks() {
+		m.height--
+	}
+	m.settle()
+	for i, r := range m.visible() {
+		m.drawRow(body.lines(i, 1), r)
+	}
+	if m.marks() && m.fresh > 0 {
+		m.drawMarker(body.lines(body.h-1, 1))
+	}
+	if len(m.rows) == 0 {
+		m.drawEmpty(body)
+	}
+}
+
+// marks is true when the last line is kept for what came meanwhile.
+func (m *messages) marks() bool {
+	return !m.follow && (m.app.cfg.Live != nil || m.app.status.written)
+}
+
+func (m *messages) drawHeading(c canvas) {
+	starts := m.layout.Starts()
+	for i, col := range m.layout.Columns {
+		st := c.theme.style(roleHeading)
+		if i == m.columnIndex() {
+			st = st.Underline(true).Dim(false).Bold(true)
+		}
+		n := m.layout.Cells[i]
+		head := view.Fit(col.Head, n, col.Right, c.sym.ascii)
+		c.text(starts[i], 0, n, "", roleHeading)
+		pad := n - len(strings.TrimLeft(head, " "))
+		word := strings.TrimSpace(head)
+		if !col.Right {
+			pad = 0
+		}
+		c.styled(starts[i]+pad, 0, cells(word), word, st)
+	}
+}
+
+func (m *messages) drawRow(c canvas, r capture.Row) {
+	chosen := r.ID == m.cursor
+	style := c.theme.style
+	if chosen {
+		style = c.theme.on
+		c.styled(0, 0, c.w, "", style(roleText))
+	}
+	starts := m.layout.Starts()
+	for i, text := range m.layout.Texts(r, m.app.cfg.Format) {
+		c.styled(starts[i], 0, m.layout.Cells[i], text, style(cellRole(m.layout.Columns[i].Name, r)))
+	}
+}
+
+// cellRole is how a cell of a row looks.
+func cellRole(column string, r capture.Row) role {
+	switch {
+	case column == "sev":
+		return severity(r.Sev)
+	case column == "fate" && r.Fate == traffic.Modified:
+		return roleModified
+	case column == "fate" && (r.Fate == traffic.Dropped || r.Fate == traffic.Broken):
+		return roleError
+	case column == "status" && r.Status >= 500:
+		return roleError
+	case column == "status" && r.Status >= 400:
+		return roleWarning
+	}
+	return roleText
+}
+
+// drawMarker says what came while nobody looked.
+func (m *messages) drawMarker(c canvas) {
+	words := grouped(int64(m.fresh)) + " new"
+	for _, sev := range []traffic.Severity{traffic.Error, traffic.Warning} {
+		n := 0
+		for _, s := range m.bad {
+			if s == sev {
+				n++
+			}
+		}
+		if n > 0 {
+			words += fmt.Sprintf(", %d %s", n, sev.Letter())
+		}
+	}
+	words += "   G newest"
+	h := c.sym.horizontal
+	left := max(2, (c.w-cells(words)-4)/2)
+	line := " " + strings.Repeat(h, left) + " " + words + " " + strings.Repeat(h, max(0, c.w-left-cells(words)-4))
+	c.line(0, line, roleNote)
+}
+
+// drawEmpty says why there are no rows.
+func (m *messages) drawEmpty(c canvas) {
+	var words []string
+	switch {
+	case m.scan != nil || m.pages.busy():
+		return
+	case m.text != "":
+		words = []string{"no exchange passes this filter", "Esc takes the filter away, / changes it"}
+	case m.app.cfg.Live != nil:
+		words = []string{"nothing has come yet", "agents that are pointed at this proxy appear here as soon as they speak"}
+	default:
+		words = []string{"this capture is empty"}
+	}
+	for i, w := range words {
+		c.text(max(0, (c.w-cells(w))/2), c.h/2-1+i, cells(w), w, roleDim)
+	}
+}
