@@ -84,6 +84,7 @@ func (s *Server) open(l *Listener) error {
 			return fmt.Errorf("listen on %s: %w", l.Address, err)
 		}
 	}
+	l.Address = socket.Addr().String() // port 0 has become one
 	s.sockets = append(s.sockets, socket)
 	return nil
 }

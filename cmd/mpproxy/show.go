@@ -140,6 +140,9 @@ func (p *paper) detail(d *view.Detail) {
 	p.findings(d.Findings)
 	p.message("Request", d.Exchange.Request.Head, d.Request)
 	p.message("Reply", d.Exchange.Reply.Head, d.Reply)
+	if d.Uploaded != nil {
+		p.message("The upload, joined", traffic.Head{}, d.Uploaded)
+	}
 }
 
 func (p *paper) findings(fs []capture.Found) {
@@ -161,8 +164,10 @@ func (p *paper) message(title string, head traffic.Head, m *decode.Message) {
 	}
 	p.line("")
 	p.line(title)
-	for _, line := range view.Head(head, p.format) {
-		p.line("  " + line)
+	if len(head.Raw) > 0 {
+		for _, line := range view.Head(head, p.format) {
+			p.line("  " + line)
+		}
 	}
 	if m == nil {
 		return

@@ -24,10 +24,25 @@ type Detail struct {
 	// such message.
 	Request, Reply *decode.Message
 	Findings       []capture.Found
+	// Upload is the BITS upload that the exchange is a packet of, nil for
+	// others; Uploaded what its fragments are together, nil when too large.
+	Upload   *capture.Upload
+	Uploaded *decode.Message
+}
+
+// wholeLimit is how large a message may be to be decoded whole.
+const wholeLimit = 16 << 20
+
+// depth is how deep a message is decoded to be shown.
+func depth(x *traffic.Exchange, dir traffic.Dir) decode.Depth {
+	if dir == traffic.Request && x.Request.Size > wholeLimit || dir == traffic.Reply && x.Reply.Size > wholeLimit {
+		return decode.Summary
+	}
+	return decode.Full
 }
 
 // Load reads the detail of an exchange. A connection that is not there is left
-// nil.
+// nil; messages above 16 MiB are decoded as summary.
 func Load(ctx context.Context, s *capture.Store, id traffic.ExchangeID) (*Detail, error) {
 	var d Detail
 	var err error
@@ -44,7 +59,7 @@ func Load(ctx context.Context, s *capture.Store, id traffic.ExchangeID) (*Detail
 		return nil, fmt.Errorf("read the findings of exchange %d: %w", id, err)
 	}
 	for dir, to := range map[traffic.Dir]**decode.Message{traffic.Request: &d.Request, traffic.Reply: &d.Reply} {
-		m, err := s.Message(ctx, id, dir, decode.Full)
+		m, err := s.Message(ctx, id, dir, depth(d.Exchange, dir))
 		if err != nil && !errors.Is(err, capture.ErrNone) {
 			return nil, fmt.Errorf("decode the %s of exchange %d: %w", dir, id, err)
 		}
@@ -52,24 +67,30 @@ func Load(ctx context.Context, s *capture.Store, id traffic.ExchangeID) (*Detail
 			*to = m
 		}
 	}
+	if d.Upload, err = s.UploadOf(ctx, id); err != nil {
+		return nil, fmt.Errorf("read the upload of exchange %d: %w", id, err)
+	}
+	if d.Upload != nil {
+		if d.Uploaded, err = joined(ctx, s, d.Upload); err != nil {
+			return nil, err
+		}
+	}
 	return &d, nil
 }
 
 // Title is the line above a detail: who, what, how it went.
 func (d *Detail) Title(f Format) string {
-	upstream := ""
-	if d.Conn != nil {
-		upstream = d.Conn.Upstream
+	who := d.Row.Who()
+	if d.Conn != nil && d.Conn.Upstream != "" {
+		arrow := " → "
+		if f.ASCII {
+			arrow = " -> "
+		}
+		who += arrow + d.Conn.Upstream
 	}
-	arrow := "→"
-	if f.ASCII {
-		arrow = "->"
-	}
-	parts := []string{
-		d.Row.Who(), arrow, upstream, " ", d.Row.Method, d.Row.Target, " ", status(d.Row),
-		Size(d.Row.ReqBytes) + "/" + Size(d.Row.RespBytes), Duration(d.Row.Took()),
-	}
-	return Clean(strings.Join(parts, " "), f.ASCII)
+	how := status(d.Row) + " " + Size(d.Row.ReqBytes) + "/" + Size(d.Row.RespBytes) + " " + Duration(d.Row.Took())
+	title := who + "  " + strings.TrimSpace(d.Row.Method+" "+d.Row.Target) + "  " + strings.TrimSpace(how)
+	return Clean(title, f.ASCII)
 }
 
 // Summary are the facts that come first.
@@ -83,6 +104,7 @@ func (d *Detail) Summary(f Format) []Fact {
 		facts = append(facts, d.ids()...)
 		facts = append(facts, Fact{"Body", bodyWords(m)}, Fact{"Signature", signatureWords(m)})
 	}
+	facts = append(facts, d.uploadFacts()...)
 	facts = append(facts,
 		Fact{"Begun", f.Time(d.Row.Begun, "2006-01-02 15:04:05.000 -07:00") + took(d.Row)},
 		Fact{"Reply", d.replyWords()},
