@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -137,10 +138,7 @@ func (s *session) show(ctx, showing context.Context, stop func()) error {
 		return nil
 	}
 	if s.screen() {
-		err := tui.Run(ctx, tui.Config{
-			Store: s.store, Soon: s.recorder.Committed(), Theme: s.Theme, Format: s.format(s.env),
-			Live: &tui.Live{Connections: s.server.Open, Recorder: s.recorder.Stats},
-		})
+		err := s.draw(ctx)
 		if err == nil {
 			stop()
 			return nil
@@ -152,6 +150,21 @@ func (s *session) show(ctx, showing context.Context, stop func()) error {
 		fmt.Fprintln(s.env.stderr, "mpproxy: no screen:", err, "- going on as with --plain")
 	}
 	return s.print(showing)
+}
+
+// draw shows the screen. A panic of the screen is an error, logged with its
+// stack: the proxy outlives its screen.
+func (s *session) draw(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("the screen panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the screen panicked: %v", p)
+		}
+	}()
+	return tui.Run(ctx, tui.Config{
+		Store: s.store, Soon: s.recorder.Committed(), Theme: s.Theme, Format: s.format(s.env),
+		Live: &tui.Live{Connections: s.server.Open, Recorder: s.recorder.Stats},
+	})
 }
 
 // screen says whether there is a terminal to draw on.
