@@ -58,6 +58,8 @@ type hooks struct {
 	tick  <-chan time.Time
 	// patience is how long a key waits for a read.
 	patience time.Duration
+	// watch follows the capture; nil is the store's own.
+	watch func(context.Context) <-chan capture.Notice
 	// settled is called after each picture and each answer.
 	settled func(*app)
 }
@@ -85,6 +87,11 @@ func (c Config) withDefaults() Config {
 	}
 	if c.settled == nil {
 		c.settled = func(*app) {}
+	}
+	if c.watch == nil {
+		c.watch = func(ctx context.Context) <-chan capture.Notice {
+			return c.Store.Watch(ctx, capture.Look{Soon: c.Soon})
+		}
 	}
 	return c
 }
@@ -133,8 +140,8 @@ type app struct {
 	// interrupted is when Ctrl-C was pressed last.
 	interrupted time.Time
 	// filters are former ones, the newest last.
-	filters []string
-	open    int // jobs that are not finished
+	filters       []string
+	open, strokes int // jobs that are not finished; keys that came
 
 	// These are for all goroutines. ctx is ended by the screen's alone, so
 	// that it knows when nothing may be started any more.
@@ -197,7 +204,7 @@ func (a *app) show(ctx context.Context) error {
 	a.tv.SetInputCapture(a.key)
 	a.tv.SetAfterDrawFunc(func(tcell.Screen) { a.cfg.settled(a) })
 	a.tv.SetRoot(a, true)
-	watch := a.cfg.Store.Watch(a.ctx, capture.Look{Soon: a.cfg.Soon})
+	watch := a.cfg.watch(a.ctx)
 	a.beside(func() { a.refresh(watch, tick) })
 	a.begin()
 	ended := make(chan error, 1)
@@ -311,6 +318,7 @@ func (a *app) say(format string, args ...any) {
 // key takes each key before tview does.
 func (a *app) key(e *tcell.EventKey) *tcell.EventKey {
 	s := strokeOf(e)
+	a.strokes++
 	a.said = ""
 	switch {
 	case s == "Ctrl-C":

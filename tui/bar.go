@@ -50,7 +50,7 @@ func (a *app) editFilter() {
 	before := m.text
 	wait := &lane{app: a}
 	a.ask(&prompt{
-		edit: newEdit(m.text), label: "/", where: inFilter, former: a.filters,
+		edit: newEdit(m.text), where: inFilter, former: a.filters,
 		offers: a.filterOffers,
 		changed: func(text string) {
 			wait.later(followBar, func(context.Context) func() {
@@ -83,23 +83,22 @@ func (a *app) typed(m *messages, text string) {
 	}
 }
 
-// drawFilter draws the second line: the filter and how far it is.
+// drawFilter draws the filter in the first line of c, and how far it is; what
+// it offers, or where it is wrong, below.
 func (a *app) drawFilter(c canvas, m *messages) {
 	state := m.state()
 	c.line(0, "", roleText)
 	n := cells(state)
 	c.text(c.w-n-1, 0, n, state, roleDim)
-	left := c.columns(0, max(c.w-n-3, 12))
+	left := c.lines(0, 1).columns(0, max(c.w-n-3, 12))
+	left.text(1, 0, 1, "/", roleFooterKey)
 	if !a.filtering() {
-		left.text(0, 0, 1, "/", roleFooterKey)
-		left.text(1, 0, left.w-1, view.Clean(m.text, c.sym.ascii), roleText)
+		left.text(2, 0, left.w-2, view.Clean(m.text, c.sym.ascii), roleText)
 		return
 	}
 	p := a.prompt
-	left.text(0, 0, 1, p.label, roleFooterKey)
-	cellOf := p.draw(left, 1, roleText)
-	// Below the line, over whatever is there.
-	under := canvas{c.screen, c.x, c.y + 1, c.w, max(0, a.height()-c.y-3), c.theme, c.sym}
+	cellOf := p.draw(left, 2, roleText)
+	under := c.lines(1, c.h-1)
 	var bad *filter.Error
 	switch {
 	case p.offered != nil:
@@ -128,12 +127,6 @@ func drawWrong(c canvas, x int, message string) {
 		from := max(0, x-1-n)
 		c.text(from, 0, x-1-from, message, roleError)
 	}
-}
-
-// height is how many lines the terminal has.
-func (a *app) height() int {
-	_, h := a.screen.Size()
-	return h
 }
 
 // state says how far a filter is.

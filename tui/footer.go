@@ -70,6 +70,8 @@ func (a *app) drawKey(c canvas, x int, k key) int {
 func (a *app) footerKeys() []key {
 	scopes := a.scopes()
 	switch {
+	case a.menu != nil && a.menu.chosen >= 0:
+		return []key{{press: []stroke{"Enter"}, name: "take"}}
 	case a.menu != nil:
 		return nil
 	case a.prompt != nil:

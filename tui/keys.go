@@ -2,7 +2,10 @@ package tui
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+
+	"mpproxy/traffic"
 )
 
 // scope is where a key works.
@@ -48,8 +51,8 @@ func keys() []key {
 
 		{inDetail, []stroke{"Tab"}, "tab", "the next tab", 1, nil, detailDo((*detail).nextNode)},
 		{inDetail, []stroke{"Shift-Tab"}, "tab-back", "the tab before", 0, nil, detailDo((*detail).previousNode)},
-		{inDetail, []stroke{">"}, "reply", "the reply's tabs", 2, nil, detailDo((*detail).toReply)},
-		{inDetail, []stroke{"<"}, "request", "the request's tabs", 0, nil, detailDo((*detail).toRequest)},
+		{inDetail, []stroke{">"}, "reply", "the reply's tabs", 2, shows(traffic.Request), detailDo((*detail).toReply)},
+		{inDetail, []stroke{"<"}, "request", "the request's tabs", 2, shows(traffic.Reply), detailDo((*detail).toRequest)},
 		{inDetail, []stroke{"v"}, "view", "choose a layer of the message, between the wire and the reader", 3, nil, detailDo((*detail).pickView)},
 		{inDetail, []stroke{"J"}, "next", "the next exchange of the list", 5, nil, detailDo((*detail).next)},
 		{inDetail, []stroke{"K"}, "previous", "the exchange before in the list", 0, nil, detailDo((*detail).previous)},
@@ -148,6 +151,16 @@ func (a *app) text() *text {
 		return nil
 	}
 	return s.seen()
+}
+
+// shows says why one cannot go to the other message.
+func shows(dir traffic.Dir) func(*app) error {
+	return func(a *app) error {
+		if d, here := a.top().(*detail); here && d.dir != dir {
+			return fmt.Errorf("these are the tabs of the %s", d.dir)
+		}
+		return nil
+	}
 }
 
 // canFollow says why there is nothing to follow.

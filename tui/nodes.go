@@ -122,7 +122,7 @@ func (d *detail) current() node {
 // textKey names the text of a node.
 func (d *detail) textKey(n node) string {
 	if n.name == "Body" {
-		return fmt.Sprintf("%s %v %s %v", n.name, n.dir, d.layer, d.asHex)
+		return fmt.Sprintf("%s %v %s %v", n.name, n.dir, d.layer, d.as)
 	}
 	return fmt.Sprintf("%s %v", n.name, n.dir)
 }
@@ -231,23 +231,12 @@ func (d *detail) layers(dir traffic.Dir) []decode.View { return d.data.layers[di
 // best.
 func (d *detail) shownLayer() *decode.View {
 	layers := d.layers(d.dir)
-	var best *decode.View
-	for i := range layers {
-		l := &layers[i]
-		switch {
-		case l.Name == d.layer:
-			return l
-		case d.layer != "":
-		case l.Name == "pretty":
-			return l
-		case l.Name == "text", l.Name == "wire":
-			best = l
+	for _, name := range []string{d.layer, "pretty", "text", "wire"} {
+		if i := slices.IndexFunc(layers, func(l decode.View) bool { return l.Name == name }); i >= 0 {
+			return &layers[i]
 		}
 	}
-	if best == nil && len(layers) > 0 {
-		best = &layers[0]
-	}
-	return best
+	return nil
 }
 
 func (d *detail) viewWords() string {
@@ -259,15 +248,11 @@ func (d *detail) viewWords() string {
 	if d.hexShown(l) {
 		words += ", hex"
 	}
-	return words + ", v changes it"
+	return words
 }
 
-func (d *detail) hexShown(l *decode.View) bool { return d.asHex || !l.Text && !d.looksLikeText(l) }
-
-// looksLikeText is true for a body that has no other layer to read it by, and
-// is plain text.
-func (d *detail) looksLikeText(l *decode.View) bool {
-	return d.layer == "" && len(l.Bytes) > 0 && isText(l.Bytes)
+func (d *detail) hexShown(l *decode.View) bool {
+	return d.as == asHex || d.as == asTheyAre && !l.Text && !isText(l.Bytes)
 }
 
 func isText(b []byte) bool {

@@ -24,15 +24,15 @@ func (d *detail) pickView() {
 		}
 		m.choices = append(m.choices, choice{
 			press: stroke(strconv.Itoa(i + 1)), name: l.Name, help: fmt.Sprintf("%9s  %s", size(l), l.What),
-			do: func(*app) { d.showLayer(l.Name, false) },
+			do: func(*app) { d.showLayer(l.Name, asTheyAre) },
 		})
 	}
-	words := "as bytes in hex"
+	words, as := "as bytes in hex", asHex
 	if d.hexShown(shown) {
-		words = "as text"
+		words, as = "as text", asText
 	}
 	m.choices = append(m.choices, choice{press: "x", name: "hex", help: fmt.Sprintf("%9s  %s", "", words), do: func(*app) {
-		d.showLayer(shown.Name, !d.hexShown(shown))
+		d.showLayer(shown.Name, as)
 	}})
 	d.app.menu = m
 }
@@ -40,6 +40,6 @@ func (d *detail) pickView() {
 func size(l decode.View) string { return grouped(int64(len(l.Bytes))) + " B" }
 
 // showLayer shows a layer of the body.
-func (d *detail) showLayer(name string, asHex bool) {
-	d.node, d.layer, d.asHex = "Body", name, asHex
+func (d *detail) showLayer(name string, as form) {
+	d.node, d.layer, d.as = "Body", name, as
 }

@@ -107,7 +107,7 @@ func (s *status) rate(now time.Time) int {
 func (s *status) words(a *app) []string {
 	words := []string{view.Clean(filepath.Base(a.cfg.Store.Path()), a.sym.ascii), s.pace(a)}
 	if s.counted >= 0 {
-		words = append(words, grouped(s.counted+int64(s.last-s.base))+" rows")
+		words = append(words, count(int(s.counted)+int(s.last-s.base), "row"))
 	}
 	return words
 }

@@ -23,12 +23,21 @@ type detail struct {
 	// node is the chosen one, by its name; dir is the message shown.
 	node string
 	dir  traffic.Dir
-	// texts are those of the nodes that were looked at; layer and asHex say
-	// how the body is shown, "" as it is read best.
+	// texts are those of the nodes that were looked at; layer is the one of
+	// the body that is shown, "" for the one that reads best, and as how.
 	texts map[string]*text
 	layer string
-	asHex bool
+	as    form
 }
+
+// form is how bytes are shown.
+type form uint8
+
+const (
+	asTheyAre form = iota // text as text, other bytes as a dump
+	asHex
+	asText
+)
 
 // exchangeData is all that is read for a detail.
 type exchangeData struct {
@@ -149,7 +158,7 @@ func forwarded(ctx context.Context, s *capture.Store, id traffic.ExchangeID, dir
 
 func (d *detail) crumb() string {
 	words := fmt.Sprint(d.id)
-	if d.data != nil {
+	if d.data != nil && d.data.Row.Kind != "" {
 		words += " " + view.KindName(d.data.Row.Kind)
 	}
 	return view.Clean(words, d.app.sym.ascii)
@@ -385,7 +394,7 @@ func (d *detail) heading() string {
 		words += " of the " + n.dir.String()
 	}
 	if n.name == "Body" {
-		words += "  (" + d.viewWords() + ")"
+		words += "  " + d.viewWords()
 	}
 	return words
 }
@@ -393,21 +402,17 @@ func (d *detail) heading() string {
 // status is the line under a text: where the cursor is, what was found.
 func (d *detail) status(t *text) piece {
 	var words []string
-	n := d.current()
-	if n.name == "Body" && !d.wide() {
+	if t.sought != "" {
+		n, of := t.found()
+		words = append(words, fmt.Sprintf("find: %d/%d %q", n, of, view.Clean(t.sought, d.app.sym.ascii)))
+	}
+	if d.current().name == "Body" && !d.wide() {
 		words = append(words, d.viewWords())
 	}
 	if t.numbers {
 		if path := xmlPath(t); path != "" {
 			words = append(words, path)
 		}
-	}
-	if t.sought != "" {
-		n, of := t.found()
-		words = append(words, fmt.Sprintf("find: %d/%d %q", n, of, view.Clean(t.sought, d.app.sym.ascii)))
-	}
-	if len(t.rows) > t.h && t.h > 0 {
-		words = append(words, fmt.Sprintf("line %d of %d", t.line()+1, len(t.lines)))
 	}
 	return piece{strings.Join(words, "   "), roleDim}
 }

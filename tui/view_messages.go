@@ -570,7 +570,8 @@ func (m *messages) narrow(sign string) {
 func (m *messages) draw(c canvas) {
 	y := 0
 	if m.text != "" || m.app.filtering() {
-		m.app.drawFilter(c.lines(0, 1), m)
+		// The bar comes last, as what it offers lies over the rows.
+		defer m.app.drawFilter(c, m)
 		y++
 	}
 	m.layout = view.LayoutFor(c.w)

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -76,7 +77,7 @@ var columns = []Column{
 }
 
 // wideCells is how wide a column is that no breakpoint shows by itself.
-var wideCells = map[string]int{"conn": 6, "auth": 7, "tls": 3, "method": 9, "target": 30, "client": 41, "rule": 12}
+var wideCells = map[string]int{"conn": 6, "auth": 7, "tls": 3, "method": 9, "target": 30, "client": 41, "rule": 20}
 
 var timeLayouts = map[int]string{23: "2006-01-02 15:04:05.000", 12: "15:04:05.000", 8: "15:04:05", 5: "04:05"}
 
@@ -262,7 +263,8 @@ func summary(r capture.Row) string {
 	if r.Kind == "tls" && r.Err != "" || r.Short == "" && r.Fate == traffic.Broken {
 		return r.Err
 	}
-	return r.Short
+	// What is under way has no summary yet.
+	return cmp.Or(r.Short, strings.TrimSpace(r.Method+" "+r.Target))
 }
 
 // agentName is the agent's name; a client id is cut to its first eight digits.
