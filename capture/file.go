@@ -19,13 +19,10 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"embed"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -95,35 +92,22 @@ func openDB(path string, params ...string) (*sql.DB, error) {
 	return sql.OpenDB(connector{dsn}), nil
 }
 
-// fileMarks are what a capture says about itself in its first 100 bytes.
-type fileMarks struct {
-	size    int64
-	version int
-}
-
-// readMarks looks at a file without SQLite, so that a foreign file is left
-// alone. An empty file is size 0 and no error.
-func readMarks(path string) (fileMarks, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return fileMarks{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return fileMarks{}, err
-	}
-	var head [100]byte
-	_, err = io.ReadFull(f, head[:])
+// version reads the marks that a capture has in its first page, and gives how
+// many migrations it has seen. It asks SQLite: to open and close the file
+// beside it would drop the locks that this process has on it.
+func version(ctx context.Context, db *sql.DB) (int, error) {
+	var application, version int
+	err := db.QueryRowContext(ctx, `SELECT application_id, user_version FROM pragma_application_id, pragma_user_version`).Scan(&application, &version)
+	var e sqlite3.Error
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fileMarks{}, ErrForeign
+	case errors.As(err, &e) && e.Code == sqlite3.ErrNotADB:
+		return 0, ErrForeign
 	case err != nil:
-		return fileMarks{}, err
-	case string(head[:16]) != "SQLite format 3\x00" || binary.BigEndian.Uint32(head[68:]) != applicationID:
-		return fileMarks{}, ErrForeign
+		return 0, err
+	case application != applicationID:
+		return 0, ErrForeign
 	}
-	return fileMarks{info.Size(), int(binary.BigEndian.Uint32(head[60:]))}, nil
+	return version, nil
 }
 
 // migrate brings an open file to the newest version.

@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -90,38 +89,48 @@ func Create(path string, opts Options) (*Recorder, error) {
 }
 
 func create(path string, opts Options) (*Recorder, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	seen, err := existing(path)
 	if err != nil {
 		return nil, err
-	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	marks, err := readMarks(path)
-	if err != nil {
-		return nil, err
-	}
-	if all, err := steps(); err != nil || marks.version > len(all) {
-		return nil, cmp.Or(err, ErrNewer)
 	}
 	db, err := openDB(path, "mode=rw", "_mutex=no", "_busy_timeout=10000")
 	if err != nil {
 		return nil, err
 	}
-	r, err := open(path, opts, db, marks)
+	r, err := open(path, opts, db, seen)
 	if err != nil {
 		return nil, errors.Join(classify(err), db.Close())
 	}
 	return r, nil
 }
 
-func open(path string, opts Options, db *sql.DB, marks fileMarks) (*Recorder, error) {
+// existing is how many migrations a capture has seen, 0 for a file that was
+// empty, or not there and is now.
+func existing(path string) (int, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	switch {
+	case err == nil:
+		return 0, f.Close()
+	case !errors.Is(err, os.ErrExist):
+		return 0, err
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return 0, err
+	}
+	s, err := openStore(path)
+	if err != nil {
+		return 0, err
+	}
+	return s.version, s.Close()
+}
+
+func open(path string, opts Options, db *sql.DB, seen int) (*Recorder, error) {
 	ctx := context.Background()
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(ctx, conn, opts, marks); err != nil {
+	if err := prepare(ctx, conn, opts, seen); err != nil {
 		return nil, err
 	}
 	r := &Recorder{
@@ -148,9 +157,9 @@ func open(path string, opts Options, db *sql.DB, marks fileMarks) (*Recorder, er
 
 // prepare sets the file up. Leaving WAL mode needs the file for oneself, which
 // tells whether another recorder has it.
-func prepare(ctx context.Context, conn *sql.Conn, opts Options, marks fileMarks) error {
+func prepare(ctx context.Context, conn *sql.Conn, opts Options, seen int) error {
 	pragmas := []string{"cache_size = -8192", "journal_size_limit = 67108864", "temp_store = MEMORY"}
-	if marks.size == 0 {
+	if seen == 0 {
 		pragmas = append(pragmas, fmt.Sprintf("page_size = %d", pageSize), fmt.Sprintf("application_id = %d", applicationID))
 	} else {
 		pragmas = append(pragmas, "busy_timeout = 0", "journal_mode = DELETE", "busy_timeout = 10000")
@@ -160,7 +169,7 @@ func prepare(ctx context.Context, conn *sql.Conn, opts Options, marks fileMarks)
 			return fmt.Errorf("pragma %s: %w", p, err)
 		}
 	}
-	if err := migrate(ctx, conn, marks.version); err != nil {
+	if err := migrate(ctx, conn, seen); err != nil {
 		return err
 	}
 	wal := "PRAGMA journal_mode = WAL"

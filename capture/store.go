@@ -20,6 +20,8 @@ import (
 type Store struct {
 	path string
 	db   *sql.DB
+	// version is how many migrations the file has seen.
+	version int
 	// frozen is true when the file is read as immutable.
 	frozen bool
 }
@@ -39,19 +41,12 @@ func Open(path string) (*Store, error) {
 }
 
 func openStore(path string) (*Store, error) {
-	marks, err := readMarks(path)
+	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, err
-	case marks.size == 0:
+	case info.Size() == 0:
 		return nil, ErrForeign
-	}
-	all, err := steps()
-	if err != nil {
-		return nil, err
-	}
-	if marks.version > len(all) {
-		return nil, ErrNewer
 	}
 	s, err := tryOpen(path)
 	if cannotWrite(err) && noWAL(path) {
@@ -68,14 +63,34 @@ func tryOpen(path string, more ...string) (*Store, error) {
 	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
-	var n int
-	if err := db.QueryRowContext(context.Background(), `SELECT count(*) FROM sqlite_schema WHERE name = 'list'`).Scan(&n); err != nil {
+	s := &Store{path: path, db: db, frozen: len(more) > 0}
+	if err := s.look(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if n != 1 {
-		return nil, errors.Join(ErrDamaged, db.Close())
+	return s, nil
+}
+
+// look tells a capture that this program can read from other files.
+func (s *Store) look() (err error) {
+	ctx := context.Background()
+	if s.version, err = version(ctx, s.db); err != nil {
+		return err
 	}
-	return &Store{path: path, db: db, frozen: len(more) > 0}, nil
+	all, err := steps()
+	if err != nil {
+		return err
+	}
+	if s.version > len(all) {
+		return ErrNewer
+	}
+	var n int
+	if err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'list'`).Scan(&n); err != nil {
+		return err
+	}
+	if n != 1 {
+		return ErrDamaged
+	}
+	return nil
 }
 
 // cannotWrite is true for errors of a file in WAL mode that lies where SQLite
