@@ -41,6 +41,7 @@ type commands struct {
 	Tail    tailCommand    `cmd:"" help:"The last exchanges of a capture, and new ones as they come."`
 	Show    showCommand    `cmd:"" help:"One exchange: summary, header, text, findings, or its bytes."`
 	Decode  decodeCommand  `cmd:"" help:"Decode messages from files or standard input, without a capture."`
+	Explain explainCommand `cmd:"" help:"A code of Windows, WinHTTP, TLS, IIS, BITS or ConfigMgr in words, or a whole log line."`
 	Check   checkCommand   `cmd:"" help:"Check that a capture is whole."`
 	Rules   rulesCommand   `cmd:"" help:"Check a file of rules."`
 	CA      caCommand      `cmd:"" name:"ca" help:"The proxy's certificate authority."`

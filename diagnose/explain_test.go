@@ -1,0 +1,97 @@
+package diagnose
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestExplain(t *testing.T) {
+	for _, c := range []struct{ text, codes string }{
+		{"0x80072f8f", "0x80072F8F"},
+		{"0X80072F8F", "0x80072F8F"},
+		{"12175", "0x80072F8F"},
+		{"-2147012721", "0x80072F8F"},
+		{"2147954575", "0x80072F8F"},
+		{"12175 0x8", "0x80072F8F|flag 0x8"},
+		{"12175 0x9", "0x80072F8F|flag 0x1|flag 0x8"},
+		{"12175 0x80000000", "0x80072F8F|flag 0x80000000"},
+		{"403.16", "403.16"},
+		{"403.7 403.13", "403.7|403.13"},
+		{"alert 48", "alert 48"},
+		{"alert number 116", "alert 116"},
+		{"unknown_ca", "alert 48"},
+		{"36887", "Schannel 36887"},
+		{"5", "0x80070005"},
+		{"403", "403"},
+		{"0x87d00231 0x87D0027E", "0x87D00231|0x87D0027E"},
+		{"0x80190194", "0x80190194"},
+		{"[CCMHTTP] ERROR: URL=https://mp01.lab.example/ccm_system/request, Port=443, Options=480, Code=12175, Text=ERROR_WINHTTP_SECURE_FAILURE", "0x80072F8F"},
+		{"[CCMHTTP] ERROR INFO: StatusCode=403 StatusText=Forbidden", "403"},
+		{"Post to http://mp01/ccm_system/request failed with 0x87d00231.", "0x87D00231"},
+		{"[CCMHTTP] AsyncCallback(): lpvStatusInformation is 0x8", "flag 0x8"},
+		{"2026-03-02 08:21:05 10.0.0.5 CCM_POST /ccm_system/request - 443 - 10.20.30.42 ccmhttp - 403 16 2148204809 15", "403.16|0x800B0109"},
+		{"Raising event: instance of CCM_CcmHttp_Status { HostName = \"mp01\"; HRESULT = \"0x80072f8f\"; StatusCode = 0; }", "0x80072F8F"},
+		{"Schannel Event ID 36887: A fatal alert was received. The TLS protocol defined fatal alert code is 48.", "Schannel 36887|alert 48"},
+		{"Call to HttpSendRequestSync failed for port 443 with status code 403, text: Forbidden", "403"},
+		{"nothing in here at all", ""},
+		{"a port 443 and a thread 7760", ""},
+	} {
+		var codes []string
+		for _, x := range Explain(c.text) {
+			codes = append(codes, x.Code)
+			if !x.Known || x.Meaning == "" || x.LookAt == "" {
+				t.Errorf("%q: %s is not explained: %+v", c.text, x.Code, x)
+			}
+		}
+		if got := strings.Join(codes, "|"); got != c.codes {
+			t.Errorf("%q: got %s, want %s", c.text, got, c.codes)
+		}
+	}
+}
+
+// What is not known is said plainly, with a place to look.
+func TestNotKnown(t *testing.T) {
+	for _, text := range []string{"0x87d0ffff", "0x8007ffff", "alert 250", "403.99", "12175 0x100", "36869999999", "0xdeadbeef"} {
+		xs := Explain(text)
+		last := Explanation{Known: true}
+		if len(xs) > 0 {
+			last = xs[len(xs)-1]
+		}
+		if text == "36869999999" && len(xs) == 0 {
+			continue
+		}
+		if last.Known || !strings.Contains(last.Meaning, "not known") {
+			t.Errorf("%s: %+v", text, xs)
+		}
+	}
+}
+
+func TestExplainTables(t *testing.T) {
+	seen := map[string]bool{}
+	for _, a := range alerts {
+		if seen[a.name] || a.name == "" || a.meaning == "" || a.lookAt == "" {
+			t.Errorf("alert %+v is incomplete or twice there", a)
+		}
+		seen[a.name] = true
+	}
+	codes := map[int]bool{}
+	for _, e := range schannelEvents {
+		if codes[e.code] || e.meaning == "" || e.lookAt == "" {
+			t.Errorf("event %+v is incomplete or twice there", e)
+		}
+		codes[e.code] = true
+	}
+}
+
+func FuzzExplain(f *testing.F) {
+	f.Add("12175 0x8, alert 48 403.16")
+	f.Fuzz(func(t *testing.T, text string) {
+		seen := map[string]bool{}
+		for _, x := range Explain(text) {
+			if x.Code == "" || x.Meaning == "" || seen[x.Code] {
+				t.Fatalf("%q: %+v", text, x)
+			}
+			seen[x.Code] = true
+		}
+	})
+}
