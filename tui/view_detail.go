@@ -360,7 +360,10 @@ func (d *detail) draw(c canvas) {
 		}
 		return
 	}
-	c.text(1, 0, c.w-1, d.data.Title(d.app.cfg.Format), roleHeading)
+	what, how := d.data.TitleParts(d.app.cfg.Format)
+	n := cells(how)
+	c.text(1, 0, c.w-n-4, what, roleHeading)
+	c.text(c.w-n-1, 0, n, how, roleHeading)
 	body := c.lines(1, c.h-1)
 	if d.wide() {
 		d.drawTree(body.columns(0, treeWidth))

@@ -78,8 +78,14 @@ func Load(ctx context.Context, s *capture.Store, id traffic.ExchangeID) (*Detail
 	return &d, nil
 }
 
-// Title is the line above a detail: who, what, how it went.
+// Title is the line above a detail.
 func (d *Detail) Title(f Format) string {
+	what, how := d.TitleParts(f)
+	return what + "  " + how
+}
+
+// TitleParts are who sent what, and how it went.
+func (d *Detail) TitleParts(f Format) (what, how string) {
 	who := d.Row.Who()
 	if d.Conn != nil && d.Conn.Upstream != "" {
 		arrow := " → "
@@ -88,9 +94,8 @@ func (d *Detail) Title(f Format) string {
 		}
 		who += arrow + d.Conn.Upstream
 	}
-	how := status(d.Row) + " " + Size(d.Row.ReqBytes) + "/" + Size(d.Row.RespBytes) + " " + Duration(d.Row.Took())
-	title := who + "  " + strings.TrimSpace(d.Row.Method+" "+d.Row.Target) + "  " + strings.TrimSpace(how)
-	return Clean(title, f.ASCII)
+	how = status(d.Row) + "  " + Size(d.Row.ReqBytes) + "/" + Size(d.Row.RespBytes) + "  " + Duration(d.Row.Took())
+	return Clean(who+"  "+d.Row.Method+" "+d.Row.Target, f.ASCII), strings.TrimSpace(how)
 }
 
 // Summary are the facts that come first.
