@@ -103,10 +103,27 @@ const (
 	HTTPS Scheme = "https"
 )
 
+// TLSPolicy says what a listener does with TLS.
+type TLSPolicy string
+
+// The policies.
+const (
+	// Terminate opens TLS: the proxy shows a certificate of its own.
+	Terminate TLSPolicy = "terminate"
+	// Passthrough never does: both sides speak with each other, and the proxy
+	// keeps what can be read from outside.
+	Passthrough TLSPolicy = "passthrough"
+	// TerminateOrPass opens TLS, but passes an agent through from its next
+	// connection on once it has refused our certificate.
+	TerminateOrPass TLSPolicy = "auto"
+)
+
 // Listener is one place where agents come in.
 type Listener struct {
 	Address string
 	Scheme  Scheme
+	// TLS is Terminate when empty.
+	TLS TLSPolicy
 	// Mode is Reverse when empty.
 	Mode Mode
 	// Upstream is where Reverse listeners send to.

@@ -40,14 +40,20 @@ func (s *Server) handle(l *Listener, socket net.Conn) {
 	stop := context.AfterFunc(s.hard, func() { t.Close() })
 	defer stop()
 	defer c.close()
-	if err := c.openAgent(s.hard, l.Upstream); err != nil {
-		return
-	}
+	target := l.Upstream
 	if l.Mode == Forward {
-		c.forward(s.hard)
-		return
+		target = Target{} // each request names its own
 	}
-	_ = c.serve(s.hard, l.Upstream, nil) // its failure is recorded
+	sealed, err := c.openAgent(s.hard, target)
+	switch {
+	case err != nil:
+	case sealed:
+		c.passThrough(s.hard, l.Upstream, traffic.Head{}, t)
+	case l.Mode == Forward:
+		c.forward(s.hard)
+	default:
+		_ = c.serve(s.hard, l.Upstream, nil) // its failure is recorded
+	}
 }
 
 func listenerName(l *Listener) string {
@@ -57,23 +63,27 @@ func listenerName(l *Listener) string {
 	return string(l.Scheme) + "://" + l.Address
 }
 
-// openAgent finds out what the agent speaks, and shakes hands if it is TLS.
-func (c *connection) openAgent(ctx context.Context, t Target) error {
+// openAgent finds out what the agent speaks. If it is TLS it shakes hands, or
+// says that the connection is to stay sealed.
+func (c *connection) openAgent(ctx context.Context, t Target) (sealed bool, err error) {
 	secure := c.l.Scheme == HTTPS
-	if c.l.Scheme == Auto {
+	if c.l.Scheme == Auto || c.l.TLS == Passthrough {
 		first, err := c.agent.tap.peek()
 		if err != nil {
-			return err
+			return false, err
 		}
-		secure = first == recordHandshake
+		secure = isHello(first)
+	}
+	if secure && c.l.Mode == Reverse && c.staysSealed() {
+		return true, nil
 	}
 	if !secure {
 		if t.TLS {
 			c.facts.Findings = append(c.facts.Findings, found(&bridged, traffic.Both, "agent over HTTP, management point "+t.String()))
 		}
-		return nil
+		return false, nil
 	}
-	return c.secureAgent(ctx, t, c.agent.tap)
+	return false, c.secureAgent(ctx, t, c.agent.tap)
 }
 
 // serve relays to one management point. same says which requests are for it;

@@ -264,13 +264,13 @@ func (c *connection) connect(ctx context.Context, head traffic.Head) {
 	if t.Port == "" {
 		t.Port = defaultPort(true)
 	}
-	sealed := tunneled(c.l.Tunnel, t)
 	if _, err := c.agent.conn.Write([]byte("HTTP/1.1 200 Connection established\r\n\r\n")); err != nil {
 		return
 	}
-	if sealed {
-		r := &relay{c: c, agent: c.agent, owed: make(chan *flight, maxOwed), sealed: &head}
-		_ = c.relayTo(ctx, t, r) // its failure is recorded
+	inside := newTap(insideConn{c.agent.conn, &c.agent.in}, c.s.Now)
+	if tunneled(c.l.Tunnel, t) {
+		c.agent = newLink(inside, c.agent.tap)
+		c.passThrough(ctx, t, head, inside)
 		return
 	}
 	if len(c.agent.in.bytes()) == 0 {
@@ -278,8 +278,13 @@ func (c *connection) connect(ctx context.Context, head traffic.Head) {
 			return
 		}
 	}
-	if t.TLS = c.agent.in.bytes()[0] == recordHandshake; t.TLS {
-		if err := c.secureAgent(ctx, t, insideConn{c.agent.conn, &c.agent.in}); err != nil {
+	if t.TLS = isHello(c.agent.in.bytes()[0]); t.TLS && c.staysSealed() {
+		c.agent = newLink(inside, c.agent.tap)
+		c.passThrough(ctx, t, head, inside)
+		return
+	}
+	if t.TLS {
+		if err := c.secureAgent(ctx, t, inside); err != nil {
 			return
 		}
 	}

@@ -87,6 +87,12 @@ var (
 		Why:    "Through mpproxy it works, as mpproxy's certificate has the name; without it the agent would refuse.",
 		Remedy: "Add the name to the subject alternative names of the management point's certificate, or let the agent use the right name.",
 	}
+	passedThrough = traffic.FindingKind{
+		Code: "tls-passed-through", Severity: traffic.Info,
+		Title:  "TLS was passed through unopened",
+		Why:    "This agent has refused mpproxy's certificate before, so it speaks with the management point itself.",
+		Remedy: "Let the agent's computer trust mpproxy's authority (mpproxy ca install-hint) to see its messages.",
+	}
 	ruleTooLarge = traffic.FindingKind{
 		Code: "rule-body-too-large", Severity: traffic.Warning,
 		Title:  "Too large for a rule to read",
@@ -104,7 +110,7 @@ var (
 // FindingKinds lists every kind that the proxy reports.
 var FindingKinds = []*traffic.FindingKind{
 	&framingLost, &notHTTP, &headTooLong, &oddHead, &cutShort, &noReply, &unasked,
-	&upstreamUnreachable, &upstreamTLS, &agentTLS, &upstreamUnverified, &bridged, &nameHidden,
+	&upstreamUnreachable, &upstreamTLS, &agentTLS, &upstreamUnverified, &bridged, &nameHidden, &passedThrough,
 	&ruleTooLarge, &doorRefused,
 }
 

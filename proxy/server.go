@@ -33,6 +33,7 @@ type Server struct {
 
 	lastConn, lastExchange atomic.Int64
 	draining               atomic.Bool
+	refusals               refusals
 	// seen has the names in the certificates of management points, by target.
 	seen sync.Map
 
@@ -74,7 +75,10 @@ func (s *Server) open(l *Listener) error {
 	if l.Mode == Reverse && l.Upstream.Host == "" {
 		return fmt.Errorf("listen on %s: a reverse listener needs an upstream", l.Address)
 	}
-	if l.Scheme != HTTP && l.Certificate == nil && s.Mint == nil {
+	if l.TLS == "" {
+		l.TLS = Terminate
+	}
+	if l.Scheme != HTTP && l.TLS != Passthrough && l.Certificate == nil && s.Mint == nil {
 		return fmt.Errorf("listen on %s: no certificate and no authority to make one", l.Address)
 	}
 	socket := l.Listening

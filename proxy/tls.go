@@ -15,6 +15,10 @@ import (
 // recordHandshake is the first byte of every TLS connection (RFC 8446, 5.1).
 const recordHandshake = 0x16
 
+// isHello says whether a connection that begins with this byte is one of TLS,
+// or of SSL 2, whose first byte has the length's top bit set.
+func isHello(first byte) bool { return first == recordHandshake || first&0x80 != 0 }
+
 // handshakeError says that TLS with the management point failed.
 type handshakeError struct{ err error }
 
@@ -81,6 +85,7 @@ func (c *connection) failed(hs *traffic.Handshake) {
 	f.received(traffic.Request, hs.In)
 	f.Request.Framing = traffic.NoFraming
 	f.sent(traffic.Reply, hs.Out)
+	c.s.refusals.add(c.facts.Agent)
 	f.Returned.Framing = traffic.NoFraming
 	why := found(&agentTLS, traffic.Both, hs.Err)
 	why.Leg = traffic.AgentSide

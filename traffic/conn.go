@@ -89,7 +89,9 @@ type Handshake struct {
 	In, Out []byte
 	// Err is what crypto/tls said; empty when the handshake succeeded.
 	Err string
-	// TLS is nil when the handshake failed.
+	// TLS is nil when the handshake failed, and when it was passed through
+	// unopened: then Err is empty, In is what the agent sent and Out what the
+	// management point did.
 	TLS *TLSInfo
 }
 

@@ -22,7 +22,8 @@ import (
 type runCommand struct {
 	Upstream string   `help:"The management point: https://mp01.contoso.com. Agents' own paths go on unchanged." placeholder:"URL"`
 	Listen   []string `help:"Where agents come in: [http://|https://]ADDRESS:PORT, several times if need be. Without a scheme both are taken. Default: 127.0.0.1:8443, or :8080 for an http upstream." placeholder:"ADDR"`
-	Mode     string   `enum:"reverse,forward" default:"reverse" help:"How agents get here: reverse (they take mpproxy for their management point) or forward (an HTTP proxy, with CONNECT)."`
+	Mode     string   `enum:"reverse,forward,passthrough" default:"reverse" help:"How agents get here: reverse (they take mpproxy for their management point) or forward (an HTTP proxy, with CONNECT). passthrough is short for reverse with --tls passthrough."`
+	TLS      string   `name:"tls" enum:"terminate,passthrough,auto" default:"terminate" help:"What becomes of TLS: terminate (opened, with a certificate of mpproxy's), passthrough (never opened), or auto (opened, but passed through for agents that have refused the certificate)."`
 
 	Cert  string   `type:"path" help:"Certificate to show agents (PEM or PFX) in place of minted ones."`
 	Key   string   `type:"path" help:"Key of --cert, when it is not in the same file."`
@@ -108,6 +109,9 @@ func (c *runCommand) greet(e *env, s *proxy.Server, ls []proxy.Listener, file st
 			where = ", this machine only"
 		}
 		fmt.Fprintf(e.stderr, "listening on %s (%s, %s%s)", a, ls[i].Mode, scheme, where)
+		if ls[i].TLS != proxy.Terminate {
+			fmt.Fprintf(e.stderr, " tls %s", ls[i].TLS)
+		}
 		if ls[i].Mode == proxy.Reverse {
 			fmt.Fprintf(e.stderr, " for %s", ls[i].Upstream)
 			if ls[i].Upstream.TLS && ls[i].Scheme == proxy.HTTP {
@@ -190,7 +194,10 @@ func (c *runCommand) config(e *env) (proxy.Config, error) {
 
 // listeners are those of --listen, or one on loopback that fits the upstream.
 func (c *runCommand) listeners() ([]proxy.Listener, error) {
-	mode := proxy.Mode(c.Mode)
+	mode, policy := proxy.Mode(c.Mode), proxy.TLSPolicy(c.TLS)
+	if c.Mode == "passthrough" {
+		mode, policy = proxy.Reverse, proxy.Passthrough
+	}
 	var t proxy.Target
 	var err error
 	switch {
@@ -222,7 +229,7 @@ func (c *runCommand) listeners() ([]proxy.Listener, error) {
 			return nil, err
 		}
 		ls = append(ls, proxy.Listener{
-			Address: addr, Scheme: scheme, Mode: mode, Upstream: t, Certificate: cert,
+			Address: addr, Scheme: scheme, Mode: mode, TLS: policy, Upstream: t, Certificate: cert,
 			Names: c.Host, Tunnel: c.Tunnel, Users: users,
 		})
 	}
@@ -270,7 +277,8 @@ func (c *runCommand) upstreamTLS() (u proxy.UpstreamTLS, err error) {
 func (c *runCommand) minter(e *env, ls []proxy.Listener) (*pki.Minter, error) {
 	needed := false
 	for _, l := range ls {
-		needed = needed || l.Scheme != proxy.HTTP && l.Certificate == nil || l.Mode == proxy.Forward
+		opens := l.Scheme != proxy.HTTP && l.Certificate == nil || l.Mode == proxy.Forward
+		needed = needed || opens && l.TLS != proxy.Passthrough
 	}
 	if !needed {
 		return nil, nil

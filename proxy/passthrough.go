@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"container/list"
+	"context"
+	"net"
+	"sync"
+
+	"mpproxy/traffic"
+)
+
+// staysSealed says whether this connection's TLS is not to be opened.
+func (c *connection) staysSealed() bool {
+	switch {
+	case c.l.TLS == Passthrough:
+		return true
+	case c.l.TLS == TerminateOrPass && c.s.refusals.has(c.facts.Agent):
+		f := found(&passedThrough, traffic.Both, "agent "+agentHost(c.facts.Agent))
+		f.Leg = traffic.AgentSide
+		c.facts.Findings = append(c.facts.Findings, f)
+		return true
+	}
+	return false
+}
+
+// passThrough moves sealed bytes between agent and management point, as one
+// exchange that begins with head (a CONNECT, or none). evidence is the tap
+// that sees them: its first bytes have both sides' handshakes.
+func (c *connection) passThrough(ctx context.Context, t Target, head traffic.Head, evidence *tap) {
+	evidence.keep()
+	t.TLS = false // ours, not theirs
+	hs := &traffic.Handshake{Side: traffic.AgentSide, Began: c.s.Now()}
+	r := &relay{c: c, agent: c.agent, owed: make(chan *flight, maxOwed), sealed: &head}
+	_ = c.relayTo(ctx, t, r) // its failure is recorded
+	hs.Ended = c.s.Now()
+	if hs.In, hs.Out = evidence.taken(); len(hs.In) > 0 {
+		c.facts.AgentLeg.Handshake = c.tell(hs)
+	}
+}
+
+// maxRefusals is how many agents are remembered to have refused us.
+const maxRefusals = 10_000
+
+// refusals remembers which agents did not take our certificate, the last ones
+// best.
+type refusals struct {
+	mu     sync.Mutex
+	order  *list.List
+	byHost map[string]*list.Element
+}
+
+func (r *refusals) add(agent string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byHost == nil {
+		r.order, r.byHost = list.New(), map[string]*list.Element{}
+	}
+	host := agentHost(agent)
+	if e := r.byHost[host]; e != nil {
+		r.order.MoveToFront(e)
+		return
+	}
+	r.byHost[host] = r.order.PushFront(host)
+	if r.order.Len() > maxRefusals {
+		oldest := r.order.Back()
+		delete(r.byHost, r.order.Remove(oldest).(string))
+	}
+}
+
+func (r *refusals) has(agent string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byHost[agentHost(agent)] != nil
+}
+
+func agentHost(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}
