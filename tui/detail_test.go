@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -165,4 +166,23 @@ func TestLargeBody(t *testing.T) {
 	st.mustHave("the first 262 144 of 1 120 000 bytes")
 	st.press("v x G")
 	st.mustHave("0003fff0")
+}
+
+// An upload's packets show what they are together.
+func TestUpload(t *testing.T) {
+	s := newScene(t)
+	for i := 0; i < 8; i += 2 {
+		request, err := os.ReadFile(fmt.Sprintf("../testdata/samples/wire/10-bits-%02d-req.http", i))
+		if err != nil {
+			break
+		}
+		s.add(request, sample(t, fmt.Sprintf("10-bits-%02d-rep.http", i+1)))
+	}
+	s.flush()
+	if s.last < 3 {
+		t.Fatalf("there are samples of %d packets", s.last)
+	}
+	st := open(t, s.store, 120, 40)
+	st.press("g j Enter Shift-Tab Shift-Tab Shift-Tab")
+	st.golden("upload-120x40")
 }

@@ -67,16 +67,19 @@ func (m *menu) move(s stroke) {
 
 // draw draws the menu over the lower part of c.
 func (m *menu) draw(c canvas) {
-	rows := len(m.text) + len(m.choices)
-	h := min(rows+2, c.h)
+	var text []string
+	for _, t := range m.text {
+		text = append(text, wrapped(view.Clean(t, c.sym.ascii), c.w-6)...)
+	}
+	h := min(len(text)+len(m.choices)+2, c.h)
 	box := c.lines(c.h-h, h)
 	if c.h-h > 4 {
 		box = c.lines(2, h)
 	}
 	in := box.columns(1, c.w-2).box(m.title)
 	y := 0
-	for _, t := range m.text {
-		in.line(y, view.Clean(t, c.sym.ascii), roleText)
+	for _, t := range text {
+		in.line(y, t, roleText)
 		y++
 	}
 	from := max(0, min(m.chosen-(in.h-y)/2, len(m.choices)-(in.h-y)))
@@ -110,7 +113,7 @@ func quitMenu(a *app) *menu {
 		case 1:
 			text = append(text, "1 connection is open: it gets some seconds to finish, then it is closed.")
 		default:
-			text = append(text, fmt.Sprintf("%s connections are open: they get some seconds to finish, then they are closed.", grouped(int64(n))))
+			text = append(text, grouped(int64(n))+" connections are open: they get some seconds to finish, then they are closed.")
 		}
 	}
 	recorded := "Everything recorded is in " + a.cfg.Store.Path()

@@ -39,6 +39,9 @@ func (d *detail) nodes() []node {
 	nodes := []node{{name: "Summary", make: (*detail).summaryText}}
 	nodes = append(nodes, d.messageNodes(traffic.Request, x.Exchange.Request.Head, x.Request)...)
 	nodes = append(nodes, d.messageNodes(traffic.Reply, x.Exchange.Reply.Head, x.Reply)...)
+	if x.Upload != nil {
+		nodes = append(nodes, node{name: "Upload", note: itoa(len(x.Upload.Packets)), make: (*detail).uploadText})
+	}
 	if x.Conn != nil {
 		nodes = append(nodes, node{name: "TLS", note: tlsNote(x.Conn), make: (*detail).tlsText})
 	}
@@ -226,6 +229,19 @@ func (d *detail) headerText() *text {
 
 // layers are the layers of a message.
 func (d *detail) layers(dir traffic.Dir) []decode.View { return d.data.layers[dir] }
+
+// uploadText is what the fragments of an upload are together.
+func (d *detail) uploadText() *text {
+	m := d.data.Uploaded
+	if m == nil {
+		return newText([]line{{pieces: []piece{{"nothing of it came, or too much to show", roleDim}}}})
+	}
+	f := d.app.cfg.Format
+	if m.Text.String != "" {
+		return xmlText(m.Text.String, f)
+	}
+	return attachment(m.Views(nil)[0].Bytes, f)
+}
 
 // shownLayer is the layer to show: the chosen one, else the one that reads
 // best.

@@ -131,6 +131,24 @@ func breaks(s string, width, hang int) (at []int) {
 	return at
 }
 
+// wrapped is a text in lines of a width.
+func wrapped(s string, width int) (lines []string) {
+	begin := 0
+	x := 0
+	at := breaks(s, width, 0)
+	for i, state, rest := 0, -1, s; rest != "" && len(at) > 0; {
+		var c string
+		var n int
+		if x >= at[0] {
+			lines, begin, at = append(lines, s[begin:i]), i, at[1:]
+			continue
+		}
+		c, rest, n, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		i, x = i+len(c), x+n
+	}
+	return append(lines, s[begin:])
+}
+
 // line is the number of the line with the cursor.
 func (t *text) line() int {
 	if len(t.rows) == 0 {
