@@ -90,6 +90,8 @@ const (
 	Reverse Mode = "reverse"
 	// Forward: agents are told to use the listener as their HTTP proxy.
 	Forward Mode = "forward"
+	// Transparent: the network redirects agents' connections here (Linux).
+	Transparent Mode = "transparent"
 )
 
 // Scheme says what agents speak on a listener.

@@ -40,6 +40,10 @@ func (s *Server) handle(l *Listener, socket net.Conn) {
 	stop := context.AfterFunc(s.hard, func() { t.Close() })
 	defer stop()
 	defer c.close()
+	if l.Mode == Transparent {
+		c.transparent(s.hard)
+		return
+	}
 	target := l.Upstream
 	if l.Mode == Forward {
 		target = Target{} // each request names its own

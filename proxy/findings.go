@@ -93,6 +93,12 @@ var (
 		Why:    "This agent has refused mpproxy's certificate before, so it speaks with the management point itself.",
 		Remedy: "Let the agent's computer trust mpproxy's authority (mpproxy ca install-hint) to see its messages.",
 	}
+	noDestination = traffic.FindingKind{
+		Code: "http-no-destination", Severity: traffic.Warning,
+		Title:  "A transparent listener was connected to without a redirect",
+		Why:    "Nothing says for which management point the connection is.",
+		Remedy: "Redirect agents' connections with iptables (docs/transparent.md), or use --mode reverse.",
+	}
 	ruleTooLarge = traffic.FindingKind{
 		Code: "rule-body-too-large", Severity: traffic.Warning,
 		Title:  "Too large for a rule to read",
@@ -110,7 +116,7 @@ var (
 // FindingKinds lists every kind that the proxy reports.
 var FindingKinds = []*traffic.FindingKind{
 	&framingLost, &notHTTP, &headTooLong, &oddHead, &cutShort, &noReply, &unasked,
-	&upstreamUnreachable, &upstreamTLS, &agentTLS, &upstreamUnverified, &bridged, &nameHidden, &passedThrough,
+	&upstreamUnreachable, &upstreamTLS, &agentTLS, &upstreamUnverified, &bridged, &nameHidden, &passedThrough, &noDestination,
 	&ruleTooLarge, &doorRefused,
 }
 

@@ -84,13 +84,21 @@ func (s *Server) open(l *Listener) error {
 	socket := l.Listening
 	if socket == nil {
 		var err error
-		if socket, err = new(net.ListenConfig).Listen(s.hard, "tcp", l.Address); err != nil {
+		if socket, err = l.config().Listen(s.hard, "tcp", l.Address); err != nil {
 			return fmt.Errorf("listen on %s: %w", l.Address, err)
 		}
 	}
 	l.Address = socket.Addr().String() // port 0 has become one
 	s.sockets = append(s.sockets, socket)
 	return nil
+}
+
+// config prepares the socket for what the mode needs.
+func (l *Listener) config() *net.ListenConfig {
+	if l.Mode == Transparent {
+		return &net.ListenConfig{Control: allowTransparent}
+	}
+	return &net.ListenConfig{}
 }
 
 func (s *Server) closeSockets() {

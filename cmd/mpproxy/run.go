@@ -22,7 +22,7 @@ import (
 type runCommand struct {
 	Upstream string   `help:"The management point: https://mp01.contoso.com. Agents' own paths go on unchanged." placeholder:"URL"`
 	Listen   []string `help:"Where agents come in: [http://|https://]ADDRESS:PORT, several times if need be. Without a scheme both are taken. Default: 127.0.0.1:8443, or :8080 for an http upstream." placeholder:"ADDR"`
-	Mode     string   `enum:"reverse,forward,passthrough" default:"reverse" help:"How agents get here: reverse (they take mpproxy for their management point) or forward (an HTTP proxy, with CONNECT). passthrough is short for reverse with --tls passthrough."`
+	Mode     string   `enum:"reverse,forward,transparent,passthrough" default:"reverse" help:"How agents get here: reverse (they take mpproxy for their management point), forward (an HTTP proxy, with CONNECT), or transparent (the network redirects them, Linux). passthrough is short for reverse with --tls passthrough."`
 	TLS      string   `name:"tls" enum:"terminate,passthrough,auto" default:"terminate" help:"What becomes of TLS: terminate (opened, with a certificate of mpproxy's), passthrough (never opened), or auto (opened, but passed through for agents that have refused the certificate)."`
 
 	Cert  string   `type:"path" help:"Certificate to show agents (PEM or PFX) in place of minted ones."`
@@ -141,6 +141,9 @@ func hints(ls []proxy.Listener, addrs []net.Addr) string {
 to undo:       netsh winhttp reset proxy;  bitsadmin /util /setieproxy LOCALSYSTEM NO_PROXY
 `, port)
 	}
+	if ls[0].Mode == proxy.Transparent {
+		return fmt.Sprintf("on the router:  iptables -t nat -A PREROUTING -p tcp -d MANAGEMENT-POINT --dport 443 -j REDIRECT --to-ports %s; to undo, the same with -D\n", port)
+	}
 	t := ls[0].Upstream
 	hint := fmt.Sprintf("on the agent:  a line \"THIS-MACHINE'S-ADDRESS %s\" in its hosts file; to undo, remove it\n", t.Host)
 	if port != t.Port {
@@ -240,6 +243,8 @@ func defaultListen(mode proxy.Mode, t proxy.Target) string {
 	switch {
 	case mode == proxy.Forward:
 		return "127.0.0.1:8080"
+	case mode == proxy.Transparent:
+		return "0.0.0.0:8443" // what is redirected here comes to the address of an interface
 	case t.TLS:
 		return "https://127.0.0.1:8443"
 	}
@@ -277,7 +282,7 @@ func (c *runCommand) upstreamTLS() (u proxy.UpstreamTLS, err error) {
 func (c *runCommand) minter(e *env, ls []proxy.Listener) (*pki.Minter, error) {
 	needed := false
 	for _, l := range ls {
-		opens := l.Scheme != proxy.HTTP && l.Certificate == nil || l.Mode == proxy.Forward
+		opens := l.Scheme != proxy.HTTP && l.Certificate == nil || l.Mode != proxy.Reverse
 		needed = needed || opens && l.TLS != proxy.Passthrough
 	}
 	if !needed {
