@@ -39,6 +39,8 @@ func Clean(s string, ascii bool) string {
 			fmt.Fprintf(&b, `\x%02x`, r)
 		case r < utf8.RuneSelf:
 			b.WriteByte(byte(r))
+		case ascii && r == '→': // our own summaries have it
+			b.WriteString("->")
 		case ascii:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		case marks > maxMarks:

@@ -60,7 +60,7 @@ func TestClean(t *testing.T) {
 			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
 		}
 	}
-	if got := Clean("ä\x1b\u202e\xff", true); got != `\u00e4\x1b\u202e\xff` {
+	if got := Clean("ä→\x1b\u202e\xff", true); got != `\u00e4->\x1b\u202e\xff` {
 		t.Errorf("ASCII: %q", got)
 	}
 }
