@@ -67,6 +67,17 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// Profile says how old a peer TLS is spoken with.
+type Profile string
+
+// The profiles.
+const (
+	// Modern is what Go takes for safe.
+	Modern Profile = ""
+	// Legacy also takes TLS 1.0 and 1.1, RSA key exchange, 3DES and RC4.
+	Legacy Profile = "legacy"
+)
+
 // UpstreamTLS is how the proxy speaks TLS to management points.
 type UpstreamTLS struct {
 	// Roots are trusted in place of the system's; nil takes the system's.
@@ -79,6 +90,10 @@ type UpstreamTLS struct {
 	// Certificate is shown when the management point asks for one; nil shows
 	// none.
 	Certificate *tls.Certificate
+	// OnlyForAgents shows Certificate only where the agent has shown one
+	// itself: else the proxy would hide that the agent has none.
+	OnlyForAgents bool
+	Profile       Profile
 }
 
 // Mode says how agents get to a listener.
@@ -132,6 +147,7 @@ type Listener struct {
 	Upstream Target
 	// Certificate is shown to agents instead of a minted one; nil mints.
 	Certificate *tls.Certificate
+	Profile     Profile
 	// Names are added to minted certificates, such as the host of --host.
 	Names []string
 	// Tunnel lists hosts (with or without port) whose CONNECTs a Forward

@@ -99,6 +99,12 @@ var (
 		Why:    "Nothing says for which management point the connection is.",
 		Remedy: "Redirect agents' connections with iptables (docs/transparent.md), or use --mode reverse.",
 	}
+	oldTLS = traffic.FindingKind{
+		Code: "tls-old", Severity: traffic.Warning,
+		Title:  "A leg speaks old TLS",
+		Why:    "It works only because of the legacy profile: a modern peer refuses such a version or cipher.",
+		Remedy: "Enable TLS 1.2 with ECDHE ciphers on that side: on old Windows the WinHTTP update and DefaultSecureProtocols.",
+	}
 	ruleTooLarge = traffic.FindingKind{
 		Code: "rule-body-too-large", Severity: traffic.Warning,
 		Title:  "Too large for a rule to read",
@@ -116,7 +122,7 @@ var (
 // FindingKinds lists every kind that the proxy reports.
 var FindingKinds = []*traffic.FindingKind{
 	&framingLost, &notHTTP, &headTooLong, &oddHead, &cutShort, &noReply, &unasked,
-	&upstreamUnreachable, &upstreamTLS, &agentTLS, &upstreamUnverified, &bridged, &nameHidden, &passedThrough, &noDestination,
+	&upstreamUnreachable, &upstreamTLS, &agentTLS, &upstreamUnverified, &bridged, &nameHidden, &passedThrough, &noDestination, &oldTLS,
 	&ruleTooLarge, &doorRefused,
 }
 

@@ -44,11 +44,13 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 			return cert, err
 		},
 	}
+	c.l.Profile.apply(cfg)
 	if c.s.Resume {
 		cfg.SetSessionTicketKeys([][32]byte{c.s.tickets})
 	}
 	secure := tls.Server(evidence, cfg)
 	hs := c.shake(ctx, secure, traffic.AgentSide, evidence)
+	c.findOld(hs)
 	if hs.TLS != nil && own != nil {
 		hs.TLS.OwnCertificates, hs.TLS.ClientCertAsked = own.Certificate, true
 	}
@@ -90,6 +92,18 @@ func (c *connection) failed(hs *traffic.Handshake) {
 	why := found(&agentTLS, traffic.Both, hs.Err)
 	why.Leg = traffic.AgentSide
 	c.overAs(f, traffic.Broken, why, hs.Err)
+}
+
+// findOld notes that a leg speaks what a modern peer would refuse.
+func (c *connection) findOld(hs *traffic.Handshake) {
+	if hs.TLS == nil {
+		return
+	}
+	if what := old(hs.TLS); what != "" {
+		f := found(&oldTLS, traffic.Both, what)
+		f.Leg = hs.Side
+		c.facts.Findings = append(c.facts.Findings, f)
+	}
 }
 
 // shake makes a handshake within the time allowed and keeps its evidence.
@@ -170,6 +184,7 @@ func (c *connection) dial(ctx context.Context, t Target) (*link, error) {
 	}
 	up.keep()
 	secure, hs := c.secureUpstream(ctx, t, up)
+	c.findOld(hs)
 	c.checkName(hs)
 	c.facts.UpstreamLeg.Handshake = c.tell(hs)
 	if hs.Err != "" {
@@ -182,7 +197,7 @@ func (c *connection) dial(ctx context.Context, t Target) (*link, error) {
 // secureUpstream is the client side of TLS with the management point.
 func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tls.Conn, *traffic.Handshake) {
 	asked, shown := false, [][]byte(nil)
-	secure := tls.Client(up, &tls.Config{
+	cfg := &tls.Config{
 		ServerName:         t.Host,
 		NextProtos:         []string{"http/1.1"},
 		RootCAs:            c.s.Upstream.Roots,
@@ -192,13 +207,15 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 		KeyLogWriter:       c.s.KeyLog,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
-			if cert := c.s.Upstream.Certificate; cert != nil {
+			if cert := c.identity(); cert != nil {
 				shown = cert.Certificate
 				return cert, nil
 			}
 			return &tls.Certificate{}, nil
 		},
-	})
+	}
+	c.s.Upstream.Profile.apply(cfg)
+	secure := tls.Client(up, cfg)
 	hs := c.shake(ctx, secure, traffic.UpstreamSide, up)
 	if hs.TLS == nil {
 		return secure, hs
@@ -213,6 +230,47 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 		c.facts.Findings = append(c.facts.Findings, f)
 	}
 	return secure, hs
+}
+
+// identity is the certificate to show to the management point for this agent,
+// nil for none.
+func (c *connection) identity() *tls.Certificate {
+	u := c.s.Upstream
+	if u.OnlyForAgents && !c.agentHasCertificate() {
+		return nil
+	}
+	return u.Certificate
+}
+
+func (c *connection) agentHasCertificate() bool {
+	hs := c.facts.AgentLeg.Handshake
+	return hs != nil && hs.TLS != nil && len(hs.TLS.PeerCertificates) > 0
+}
+
+// apply lets a handshake reach down to old peers.
+func (p Profile) apply(cfg *tls.Config) {
+	if p != Legacy {
+		return
+	}
+	cfg.MinVersion = tls.VersionTLS10
+	for _, list := range [][]*tls.CipherSuite{tls.CipherSuites(), tls.InsecureCipherSuites()} {
+		for _, suite := range list {
+			cfg.CipherSuites = append(cfg.CipherSuites, suite.ID)
+		}
+	}
+}
+
+// old says what of a handshake no modern peer would agree on; "" for nothing.
+func old(info *traffic.TLSInfo) string {
+	if info.Version < tls.VersionTLS12 {
+		return info.VersionName
+	}
+	for _, suite := range tls.InsecureCipherSuites() {
+		if suite.ID == info.Suite {
+			return info.SuiteName
+		}
+	}
+	return ""
 }
 
 func leafOf(info *traffic.TLSInfo) *x509.Certificate {

@@ -31,16 +31,19 @@ type runCommand struct {
 	CAKey string   `name:"ca-key" type:"path" help:"Key of --ca."`
 	Host  []string `help:"Further names for minted certificates." placeholder:"NAME"`
 
-	UpstreamCA             string   `name:"upstream-ca" type:"path" help:"Authorities to trust for the management point (PEM), in place of the system's."`
-	UpstreamInsecure       bool     `help:"Do not verify the management point's certificate. Every connection says so."`
-	UpstreamTLSMax         string   `name:"upstream-tls-max" enum:"1.2,1.3" default:"1.2" help:"Highest TLS version to offer the management point. 1.2, since IIS asks for client certificates by renegotiation, which 1.3 has not."`
-	ClientCert             string   `type:"path" help:"Client certificate for the management point (PEM with key, or PFX)."`
-	ClientCertPasswordFile string   `type:"path" help:"File with the password of a PFX."`
-	ClientKey              string   `type:"path" help:"Key of --client-cert, when it is not in the same file."`
-	Resume                 bool     `help:"Let agents resume TLS sessions. Off, since resumed handshakes show no certificates."`
-	KeyLog                 string   `name:"keylog" type:"path" help:"Append TLS secrets to this file, for Wireshark. Whoever has it can read the traffic."`
-	ProxyAuthFile          string   `type:"path" help:"Forward mode: names and passwords to ask for, a line NAME:PASSWORD each."`
-	Tunnel                 []string `help:"Forward mode: hosts to pass through unopened." placeholder:"HOST"`
+	UpstreamCA              string   `name:"upstream-ca" type:"path" help:"Authorities to trust for the management point (PEM), in place of the system's."`
+	UpstreamInsecure        bool     `help:"Do not verify the management point's certificate. Every connection says so."`
+	UpstreamTLSMax          string   `name:"upstream-tls-max" enum:"1.2,1.3" default:"1.2" help:"Highest TLS version to offer the management point. 1.2, since IIS asks for client certificates by renegotiation, which 1.3 has not."`
+	UpstreamTLSProfile      string   `name:"upstream-tls-profile" enum:"default,legacy" default:"default" help:"default, or legacy: also TLS 1.0, RSA key exchange, 3DES and SHA-1 signatures toward the management point."`
+	TLSProfile              string   `name:"tls-profile" enum:"default,legacy" default:"default" help:"The same toward agents."`
+	ClientCertOnlyForAgents bool     `help:"Show --client-cert only for agents that have shown a certificate themselves, so that mpproxy does not hide that one has none."`
+	ClientCert              string   `type:"path" help:"Client certificate for the management point (PEM with key, or PFX)."`
+	ClientCertPasswordFile  string   `type:"path" help:"File with the password of a PFX."`
+	ClientKey               string   `type:"path" help:"Key of --client-cert, when it is not in the same file."`
+	Resume                  bool     `help:"Let agents resume TLS sessions. Off, since resumed handshakes show no certificates."`
+	KeyLog                  string   `name:"keylog" type:"path" help:"Append TLS secrets to this file, for Wireshark. Whoever has it can read the traffic."`
+	ProxyAuthFile           string   `type:"path" help:"Forward mode: names and passwords to ask for, a line NAME:PASSWORD each."`
+	Tunnel                  []string `help:"Forward mode: hosts to pass through unopened." placeholder:"HOST"`
 
 	Write     string `short:"w" type:"path" help:"The capture to write, or to go on with. Default: a new one in your captures folder." placeholder:"FILE.mpdb"`
 	MaxSize   string `help:"How large the capture may get, such as 2G. Beyond it traffic goes on, and the loss is counted." placeholder:"SIZE"`
@@ -123,6 +126,9 @@ func (c *runCommand) greet(e *env, s *proxy.Server, ls []proxy.Listener, file st
 	if c.UpstreamInsecure {
 		fmt.Fprintln(e.stderr, "warning: --upstream-insecure: the management point's certificate is NOT verified")
 	}
+	if c.TLSProfile == "legacy" || c.UpstreamTLSProfile == "legacy" {
+		fmt.Fprintln(e.stderr, "warning: the legacy profile takes TLS versions and ciphers that are broken: for tests of old peers only")
+	}
 	if file != "" {
 		fmt.Fprintln(e.stderr, "recording in", file)
 	}
@@ -167,6 +173,12 @@ func parseSize(s string) (int64, error) {
 }
 
 func (c *runCommand) config(e *env) (proxy.Config, error) {
+	if c.TLSProfile == "legacy" || c.UpstreamTLSProfile == "legacy" {
+		// Go has no setting of its own for signatures by SHA-1.
+		if err := os.Setenv("GODEBUG", e.getenv("GODEBUG")+",tlssha1=1"); err != nil {
+			return proxy.Config{}, fmt.Errorf("allow SHA-1 signatures: %w", err)
+		}
+	}
 	cfg := proxy.Config{Resume: c.Resume}
 	var err error
 	if c.Rules != "" {
@@ -233,10 +245,17 @@ func (c *runCommand) listeners() ([]proxy.Listener, error) {
 		}
 		ls = append(ls, proxy.Listener{
 			Address: addr, Scheme: scheme, Mode: mode, TLS: policy, Upstream: t, Certificate: cert,
-			Names: c.Host, Tunnel: c.Tunnel, Users: users,
+			Profile: profile(c.TLSProfile), Names: c.Host, Tunnel: c.Tunnel, Users: users,
 		})
 	}
 	return ls, nil
+}
+
+func profile(name string) proxy.Profile {
+	if name == "legacy" {
+		return proxy.Legacy
+	}
+	return proxy.Modern
 }
 
 func defaultListen(mode proxy.Mode, t proxy.Target) string {
@@ -252,7 +271,10 @@ func defaultListen(mode proxy.Mode, t proxy.Target) string {
 }
 
 func (c *runCommand) upstreamTLS() (u proxy.UpstreamTLS, err error) {
-	u = proxy.UpstreamTLS{Insecure: c.UpstreamInsecure, MaxVersion: tls.VersionTLS12}
+	u = proxy.UpstreamTLS{
+		Insecure: c.UpstreamInsecure, MaxVersion: tls.VersionTLS12,
+		OnlyForAgents: c.ClientCertOnlyForAgents, Profile: profile(c.UpstreamTLSProfile),
+	}
 	if c.UpstreamTLSMax == "1.3" {
 		u.MaxVersion = tls.VersionTLS13
 	}
