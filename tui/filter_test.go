@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -134,23 +135,42 @@ func TestFilterLive(t *testing.T) {
 	st.mustNotHave("GET /waits")
 }
 
-// A search can be ended while it goes on, and what was found stays.
+// A search that takes long says how far it is and shows what it found. It can
+// be ended, and what was found stays.
 func TestScanStops(t *testing.T) {
 	s := newScene(t)
-	s.add(get("/needle"), ok)
 	many(s, 200)
-	st := open(t, s.store, 80, 24, func(c *Config) { c.patience = time.Nanosecond })
+	st := open(t, s.store, 80, 24)
+	found, err := s.store.Rows(t.Context(), []traffic.ExchangeID{7, 9})
+	if err != nil {
+		t.Fatal(err)
+	}
 	st.do(func(a *app) {
 		m := a.messages()
-		m.pages.stop()
-		m.text, m.scan = "text:x", &capture.Progress{Done: 0.34, Found: 12}
-		a.tv.ForceDraw()
+		m.text = "text:x"
+		a.cfg.patience = 0 // nobody waits for this one
+		m.pages.read(func(ctx context.Context) func() {
+			m.pages.progress(ctx, func() {
+				m.scan = &capture.Progress{Done: 0.34, Found: 2}
+				m.show(found, false, true, 0)
+			})
+			<-ctx.Done()
+			return nil
+		})
 	})
-	st.mustHave("scanning 34 %, 12 so far (Esc stops)")
+	for scanning := false; !scanning; {
+		st.send(st.ticks)
+		st.sync()
+		st.do(func(a *app) { scanning = a.messages().scan != nil })
+	}
+	st.mustHave("scanning 34 %, 2 so far (Esc stops)")
+	st.mustHave("GET /9")
+	st.pressOnly("Esc")
+	st.mustHave("stopped at 34 %, 2 so far")
+	st.mustHave("GET /9")
 	st.press("Esc")
-	st.mustHave("stopped at 34 %, 12 so far")
-	st.press("Esc")
-	st.mustHave("201 rows")
+	st.mustNotHave("stopped")
+	st.mustHave("GET /10 ")
 }
 
 // advance moves the clock and waits for what that sets off.

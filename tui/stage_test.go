@@ -197,6 +197,10 @@ func (c *clock) after(d time.Duration) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := wait{c.now.Add(d), make(chan time.Time, 1)}
+	if d <= 0 {
+		w.c <- c.now
+		return w.c
+	}
 	c.waits = append(c.waits, w)
 	return w.c
 }
@@ -400,12 +404,17 @@ func (s *stage) key(k tcell.Key, r rune) {
 	s.idle()
 }
 
+// pressOnly presses a key and waits until it was taken, whatever is read.
+func (s *stage) pressOnly(k stroke) {
+	s.t.Helper()
+	s.sent++
+	s.app.tv.QueueEvent(tcell.NewEventKey(keyCodes[k], 0, tcell.ModNone))
+	s.until("the key to be taken", func(a *app) bool { return a.strokes >= s.sent })
+}
+
 // tick lets a tick come, and returns when what came with it was shown.
 func (s *stage) tick() {
 	s.t.Helper()
-	for _, c := range []time.Time{noon, noon} { // the second one waits for the first
-		_ = c
-	}
 	s.send(s.ticks)
 	s.sync()
 	s.idle()

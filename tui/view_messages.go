@@ -95,7 +95,7 @@ func (m *messages) set(text string) error {
 	if err != nil {
 		return err
 	}
-	if f.String() == m.filter.String() {
+	if f.String() == m.filter.String() && !m.stopped {
 		m.text = text
 		return nil
 	}
@@ -229,8 +229,13 @@ func (m *messages) around(id traffic.ExchangeID) {
 	m.stopped, m.scan = false, nil
 	n := m.span() / 2
 	m.pages.read(func(ctx context.Context) func() {
-		progress := func(_ []capture.Row, p capture.Progress) {
-			m.pages.progress(ctx, func() { m.scan = &p })
+		var before []capture.Row
+		progress := func(some []capture.Row, p capture.Progress) {
+			rows := slices.Concat(before, some)
+			m.pages.progress(ctx, func() {
+				m.scan = &p
+				m.show(rows, false, false, id)
+			})
 		}
 		before, first, err := m.fetch(ctx, f, id+1, capture.Older, n, progress)
 		if err != nil {
@@ -404,7 +409,7 @@ func (m *messages) info() piece {
 // escape ends a search; where there is none it takes the filter away.
 func (m *messages) escape() bool {
 	switch {
-	case m.scan != nil || m.pages.busy():
+	case m.scan != nil && !m.stopped, m.pages.busy():
 		m.pages.stop()
 		m.count.stop()
 		m.stopped = m.scan != nil
@@ -672,7 +677,7 @@ func (m *messages) drawMarker(c canvas) {
 func (m *messages) drawEmpty(c canvas) {
 	var words []string
 	switch {
-	case m.scan != nil || m.pages.busy():
+	case m.scan != nil && !m.stopped, m.pages.busy():
 		return
 	case m.text != "":
 		words = []string{"no exchange passes this filter", "Esc takes the filter away, / changes it"}
