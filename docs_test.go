@@ -92,8 +92,10 @@ func findingKinds() string {
 		title string
 		kinds []*traffic.FindingKind
 	}{
-		{"In messages", decode.FindingKinds()}, {"In connections and framing", proxy.FindingKinds},
-		{"By rules", rules.FindingKinds}, {"In the capture", capture.FindingKinds()},
+		{"In messages", decode.FindingKinds()},
+		{"In connections and framing", proxy.FindingKinds},
+		{"By rules", rules.FindingKinds},
+		{"In the capture", capture.FindingKinds()},
 	} {
 		fmt.Fprintf(&b, "## %s\n\n| Code | Number | Severity | What | Why it matters | What to do |\n|---|---|---|---|---|---|\n", from.title)
 		for _, k := range from.kinds {
