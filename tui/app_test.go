@@ -121,7 +121,7 @@ func TestResize(t *testing.T) {
 			}
 		})
 		if size[0] >= 30 {
-			st.mustHave(fmt.Sprintf("%s", s.now.Add(-time.Duration(200-int(id))*time.Second).Format("04:05")))
+			st.mustHave(s.now.Add(-time.Duration(200-int(id)) * time.Second).Format("04:05"))
 		}
 	}
 }

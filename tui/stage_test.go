@@ -277,8 +277,8 @@ func open(t testing.TB, s *capture.Store, w, h int, change ...func(*Config)) *st
 	for _, f := range change {
 		f(&cfg)
 	}
-	if cfg.hooks.watch == nil {
-		cfg.hooks.tick = nil
+	if cfg.watch == nil {
+		cfg.tick = nil
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	st.stop = stop
@@ -298,8 +298,6 @@ func open(t testing.TB, s *capture.Store, w, h int, change ...func(*Config)) *st
 	st.idle()
 	return st
 }
-
-func live(*Config) {}
 
 // close ends the screen and fails the test when it does not end well.
 func (s *stage) close() {

@@ -1,9 +1,12 @@
 package tui
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mpproxy/internal/view"
 )
 
 // Lines break at blanks where they can, and never lose a letter.
@@ -45,8 +48,15 @@ func TestEdit(t *testing.T) {
 		want  string
 		at    int
 	}{
-		{"Ctrl-W", "agent:PC ", 9}, {"Left", "agent:PC ", 8}, {"Backspace", "agent:P ", 7}, {"Home", "agent:P ", 0},
-		{"Delete", "gent:P ", 0}, {"End", "gent:P ", 7}, {"Ctrl-U", "", 0}, {"Backspace", "", 0}, {"Right", "", 0},
+		{"Ctrl-W", "agent:PC ", 9},
+		{"Left", "agent:PC ", 8},
+		{"Backspace", "agent:P ", 7},
+		{"Home", "agent:P ", 0},
+		{"Delete", "gent:P ", 0},
+		{"End", "gent:P ", 7},
+		{"Ctrl-U", "", 0},
+		{"Backspace", "", 0},
+		{"Right", "", 0},
 	} {
 		if !e.strike(x.press) {
 			t.Errorf("%s does nothing", x.press)
@@ -82,5 +92,19 @@ func TestInBrief(t *testing.T) {
 		if got := inBrief(s, false); got != want {
 			t.Errorf("%.20s is %q, want %q", s, got, want)
 		}
+	}
+}
+
+// A body that is larger than what is shown ends in a line that says so, as XML
+// too, and a value of its whole length is in brief.
+func TestLargeXML(t *testing.T) {
+	x := xmlText("<a><b>"+strings.Repeat("4f", 100_000)+"</b>"+strings.Repeat("<c/>", 50_000)+"</a>", view.Format{})
+	x.lay(80, 20)
+	if got := joinPieces(x.lines[1].now()); got != "  <b>4f4f4f4f… 100 000 bytes of hex</b>" {
+		t.Errorf("the value is %.100q", got)
+	}
+	n := len(x.lines) - 1
+	if got := x.lines[n].full(); !strings.HasPrefix(got, "the first 262 144 of 400 014 bytes") || x.lines[n].last != n {
+		t.Errorf("the last line is %q, its block ends in %d of %d", got, x.lines[n].last, n)
 	}
 }

@@ -70,8 +70,14 @@ func TestFitting(t *testing.T) {
 		colors int
 		want   string
 	}{
-		{"", 256, "default"}, {"dark", 256, "dark"}, {"light", 1 << 24, "light"}, {"dark", 16, "default"},
-		{"dark", 0, "mono"}, {"", 0, "mono"}, {"mono", 256, "mono"}, {"nonsense", 256, "default"},
+		{"", 256, "default"},
+		{"dark", 256, "dark"},
+		{"light", 1 << 24, "light"},
+		{"dark", 16, "default"},
+		{"dark", 0, "mono"},
+		{"", 0, "mono"},
+		{"mono", 256, "mono"},
+		{"nonsense", 256, "default"},
 	} {
 		if got := fitting(x.name, x.colors); got.name != x.want {
 			t.Errorf("%q on %d colours is %s, want %s", x.name, x.colors, got.name, x.want)

@@ -5,18 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"mpproxy/decode"
 	"mpproxy/internal/view"
 )
-
-// maxShown is how many bytes of a body are shown at once.
-const maxShown = 256 << 10
-
-// maxLine is how much of one line is coloured and searched for values.
-const maxLine = 16 << 10
 
 // foldOver is from how many lines on a text opens with its inner blocks
 // closed.
@@ -28,24 +21,13 @@ func xmlText(s string, f view.Format) *text {
 	shown := clip(s)
 	lines := markup(view.Text(shown, f), f.ASCII)
 	if len(shown) < len(s) {
-		lines = append(lines, tooLong(len(shown), len(s)))
+		end := tooLong(len(shown), len(s))
+		end.last = len(lines)
+		lines = append(lines, end)
 	}
 	t := newText(lines)
 	t.numbers = true
 	return t
-}
-
-// clip is the part of a text that is shown.
-func clip(s string) string {
-	if len(s) <= maxShown {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxShown], "")
-}
-
-func tooLong(shown, of int) line {
-	words := fmt.Sprintf("the first %s of %s bytes; mpproxy show prints all of them", grouped(int64(shown)), grouped(int64(of)))
-	return line{pieces: []piece{{words, roleNote}}}
 }
 
 // markup colours indented XML and finds its blocks by their indentation.
@@ -86,10 +68,6 @@ func xmlLine(s string, ascii bool) line {
 	l := line{hang: len(s) - len(body) + 2}
 	x := colours{ascii: ascii}
 	x.add(s[:len(s)-len(body)], roleText)
-	if len(body) > maxLine {
-		x.add(body, roleValue)
-		body = ""
-	}
 	for body != "" {
 		if body[0] == '<' {
 			body = x.tag(body)
@@ -145,35 +123,37 @@ func (x *colours) tag(s string) string {
 	}
 	x.add(s[:n], roleName)
 	for s = s[n:]; s != ""; {
-		switch {
-		case s[0] == '>':
+		switch s[0] {
+		case '>':
 			x.add(">", roleName)
 			return s[1:]
-		case s[0] == '"' || s[0] == '\'':
-			end := strings.IndexByte(s[1:], s[0])
-			if end < 0 {
-				x.add(s, roleValue)
-				return ""
-			}
-			x.add(s[:1], roleValue)
-			x.value(s[1:1+end], roleValue)
-			x.add(s[:1], roleValue)
-			s = s[end+2:]
-		case s[0] == '<': // the tag has no end
+		case '<': // the tag has no end
 			return s
+		case '"', '\'':
+			s = x.quoted(s)
 		default:
 			i := strings.IndexAny(s, `"'><`)
 			if i < 0 {
 				i = len(s)
-			}
-			if i == 0 {
-				i = 1
 			}
 			x.add(s[:i], roleAttr)
 			s = s[i:]
 		}
 	}
 	return ""
+}
+
+// quoted colours the value in quotes with which s begins.
+func (x *colours) quoted(s string) string {
+	end := strings.IndexByte(s[1:], s[0])
+	if end < 0 {
+		x.add(s, roleValue)
+		return ""
+	}
+	x.add(s[:1], roleValue)
+	x.value(s[1:1+end], roleValue)
+	x.add(s[:1], roleValue)
+	return s[end+2:]
 }
 
 // longValue is from how many digits on a value is shown in brief. Digests of
@@ -201,80 +181,4 @@ func inBrief(s string, ascii bool) string {
 		words += fmt.Sprintf(": RSA key of %d bits", decode.PublicKeyBlob(s).Size()*8)
 	}
 	return words
-}
-
-// plainText is text that is no XML: line by line.
-func plainText(s string, f view.Format) *text {
-	shown := clip(s)
-	var lines []line
-	for l := range strings.SplitSeq(strings.TrimSuffix(shown, "\n"), "\n") {
-		lines = append(lines, line{pieces: []piece{{view.Clean(strings.TrimSuffix(l, "\r"), f.ASCII), roleText}}, last: len(lines)})
-	}
-	if len(shown) < len(s) {
-		lines = append(lines, tooLong(len(shown), len(s)))
-	}
-	return newText(sealed(lines))
-}
-
-// sealed are lines without blocks.
-func sealed(lines []line) []line {
-	for i := range lines {
-		lines[i].last = i
-	}
-	return lines
-}
-
-// hexText is a dump of bytes.
-func hexText(b []byte) *text {
-	shown := b[:min(len(b), maxShown)]
-	var lines []line
-	for at := 0; at < len(shown); at += 16 {
-		lines = append(lines, hexLine(at, shown[at:min(at+16, len(shown))]))
-	}
-	if len(shown) < len(b) {
-		lines = append(lines, tooLong(len(shown), len(b)))
-	}
-	if len(b) == 0 {
-		lines = append(lines, line{pieces: []piece{{"no bytes", roleDim}}})
-	}
-	t := newText(sealed(lines))
-	t.wrap = false
-	return t
-}
-
-// hexLine is up to sixteen bytes. Zeros are dim, so that UTF-16 can be read.
-func hexLine(at int, b []byte) line {
-	l := line{pieces: []piece{{fmt.Sprintf("%08x  ", at), roleDim}}}
-	for i := range 16 {
-		text, r := "   ", roleText
-		if i < len(b) {
-			text = fmt.Sprintf("%02x ", b[i])
-			if b[i] == 0 {
-				r = roleZero
-			}
-		}
-		if i == 7 {
-			text += " "
-		}
-		l.pieces = append(l.pieces, piece{text, r})
-	}
-	ascii := []byte(" ")
-	for _, c := range b {
-		if c < 0x20 || c > 0x7e {
-			c = '.'
-		}
-		ascii = append(ascii, c)
-	}
-	l.pieces = append(l.pieces, piece{string(ascii), roleValue})
-	return l
-}
-
-func itoa(n int) string { return strconv.Itoa(n) }
-
-// count is a number with its noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return grouped(int64(n)) + " " + noun + "s"
 }
