@@ -151,7 +151,7 @@ type app struct {
 	answers chan *job
 	steps   chan step     // capacity 1
 	failed  chan error    // a panic beside the screen; capacity 1
-	dead    chan struct{} // closed: the screen's goroutine has panicked
+	dead    chan struct{} // closed: the screen's loop has ended
 	waiting atomic.Int64  // jobs that wait for a time
 }
 
@@ -213,14 +213,14 @@ func (a *app) show(ctx context.Context) error {
 	return errors.Join(err, <-ended)
 }
 
-// draws is the screen's own loop.
+// draws is the screen's own loop. However it ends, nobody can post any more.
 func (a *app) draws() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = a.panicked(p)
-			a.cancel()
-			close(a.dead)
 		}
+		a.cancel()
+		close(a.dead)
 	}()
 	if err := a.tv.Run(); err != nil {
 		return fmt.Errorf("draw: %w", err)

@@ -239,6 +239,18 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// A terminal that goes away ends the screen with its error.
+func TestTerminalGone(t *testing.T) {
+	s := newScene(t)
+	many(s, 3)
+	st := open(t, s.store, 80, 24)
+	st.over = true
+	st.app.tv.QueueEvent(tcell.NewEventError(errors.New("input/output error")))
+	if err := <-st.ended; err == nil || !strings.Contains(err.Error(), "input/output error") {
+		t.Errorf("Run ended with %v", err)
+	}
+}
+
 // Where there is no terminal Run says so at once.
 func TestNoTerminal(t *testing.T) {
 	s := newScene(t)

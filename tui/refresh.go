@@ -78,9 +78,8 @@ func (a *app) beat() (changed bool) {
 	return a.status.beat(a) || changed
 }
 
-// post runs f on the screen's goroutine and draws when f says so. The screen
-// goes on until everybody who posts has ended, so it always comes back, unless
-// the screen has panicked.
+// post runs f on the screen's goroutine and draws when f says so. The screen's
+// loop goes on until everybody who posts has ended, unless it has failed.
 func (a *app) post(f func() bool) {
 	done := make(chan struct{})
 	go func() {

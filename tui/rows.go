@@ -105,6 +105,9 @@ func (m *messages) drawMarker(c canvas) {
 		}
 	}
 	words += "   G newest"
+	if len(m.bad) > 0 {
+		words += "  ] finding"
+	}
 	h := c.sym.horizontal
 	left := max(2, (c.w-cells(words)-4)/2)
 	line := " " + strings.Repeat(h, left) + " " + words + " " + strings.Repeat(h, max(0, c.w-left-cells(words)-4))

@@ -286,42 +286,53 @@ func (m *messages) seek(way capture.Way) {
 	if m.pages.busy() {
 		return
 	}
-	from, f := m.cursor, m.filter
+	from := m.cursor
+	severities := []traffic.Severity{traffic.Error, traffic.Warning, traffic.Info}
+	var filters []*filter.Filter
+	for _, sev := range severities {
+		f, err := m.both("sev:=" + sev.Letter())
+		if err != nil {
+			m.app.say("%v", err)
+			return
+		}
+		filters = append(filters, f)
+	}
 	m.pages.read(func(ctx context.Context) func() {
-		for _, sev := range []traffic.Severity{traffic.Error, traffic.Warning, traffic.Info} {
-			id, beyond, err := m.nextOf(ctx, f, sev, from, way)
+		for i, f := range filters {
+			id, beyond, err := m.nextOf(ctx, f, from, way)
 			switch {
 			case err != nil:
 				return m.failed(err)
 			case id != 0:
 				return func() { m.goToID(id) }
 			case beyond:
-				return func() { m.app.say("no further %s that way", sev.Letter()) }
+				return func() { m.app.say("no further %s that way", severities[i].Letter()) }
 			}
 		}
 		return func() { m.app.say("there are no findings here") }
 	})
 }
 
-// nextOf finds the next row of a severity. beyond is true when there are some,
-// but the other way.
-func (m *messages) nextOf(ctx context.Context, f *filter.Filter, sev traffic.Severity, from traffic.ExchangeID, way capture.Way) (id traffic.ExchangeID, beyond bool, err error) {
-	g, err := m.app.parse("sev:=" + sev.Letter())
-	if err != nil {
+// both is the filter of the list and another one.
+func (m *messages) both(text string) (*filter.Filter, error) {
+	f, err := m.app.parse(text)
+	if err != nil || m.filter.Empty() {
+		return f, err
+	}
+	return &filter.Filter{Root: filter.All{m.filter.Root, f.Root}}, nil
+}
+
+// nextOf finds the next row that passes a filter. beyond is true when there are
+// some, but the other way. It runs beside the screen.
+func (m *messages) nextOf(ctx context.Context, f *filter.Filter, from traffic.ExchangeID, way capture.Way) (id traffic.ExchangeID, beyond bool, err error) {
+	rows, err := m.app.cfg.Store.Page(ctx, f, from, way, 1)
+	switch {
+	case err != nil:
 		return 0, false, err
+	case len(rows) > 0:
+		return rows[0].ID, false, nil
 	}
-	both := &filter.Filter{Root: g.Root}
-	if !f.Empty() {
-		both.Root = filter.All{f.Root, g.Root}
-	}
-	rows, err := m.app.cfg.Store.Page(ctx, both, from, way, 1)
-	if err != nil || len(rows) > 0 {
-		for _, r := range rows {
-			id = r.ID
-		}
-		return id, false, err
-	}
-	rows, err = m.app.cfg.Store.Page(ctx, both, 0, capture.Older, 1)
+	rows, err = m.app.cfg.Store.Page(ctx, f, 0, capture.Older, 1)
 	return 0, len(rows) > 0, err
 }
 
