@@ -1,6 +1,9 @@
 package tlsrecord
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // ClientHello is how a client begins. Lists are in the client's order, without
 // GREASE values.
@@ -85,14 +88,10 @@ func findExtension(list []Extension, t ExtensionType) (Extension, bool) {
 
 // MaxVersion is the highest version that the client offers.
 func (h *ClientHello) MaxVersion() Version {
-	highest := Version(0)
-	for _, v := range h.Versions {
-		highest = max(highest, v)
-	}
-	if highest == 0 {
+	if len(h.Versions) == 0 {
 		return h.LegacyVersion
 	}
-	return highest
+	return slices.Max(h.Versions)
 }
 
 // Offers says whether the client offers a version. Before the extension for it
@@ -101,12 +100,7 @@ func (h *ClientHello) Offers(v Version) bool {
 	if len(h.Versions) == 0 {
 		return v <= h.LegacyVersion
 	}
-	for _, offered := range h.Versions {
-		if offered == v {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(h.Versions, v)
 }
 
 // SecureRenegotiation says whether the client knows RFC 5746.
@@ -119,12 +113,7 @@ func (h *ClientHello) SecureRenegotiation() bool {
 func (h *ClientHello) Fallback() bool { return h.offersSuite(SuiteFallback) }
 
 func (h *ClientHello) offersSuite(s Suite) bool {
-	for _, offered := range h.Suites {
-		if offered == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(h.Suites, s)
 }
 
 // Clock is what the client's clock shows if the first four bytes of the random

@@ -105,7 +105,7 @@ func (m *Message) String() string {
 	case m.Encrypted:
 		return m.sealed()
 	case m.Content == ContentHandshake:
-		return fmt.Sprintf("%s, %d bytes%s", m.Type, m.Length, m.summary())
+		return fmt.Sprintf("%s, %d bytes%s", m.name(), m.Length, m.summary())
 	case m.Content == ContentAlert && m.Body != nil:
 		a := m.Body.(*Alert)
 		return fmt.Sprintf("alert %s %d %s", a.Level, uint8(a.Code), a.Code)
@@ -113,10 +113,18 @@ func (m *Message) String() string {
 	return m.Content.String()
 }
 
+// name is the handshake message's type, or what TLS 1.3 makes of it.
+func (m *Message) name() string {
+	if h, ok := m.Body.(*ServerHello); ok && h.Retry {
+		return TypeHelloRetryRequest.String()
+	}
+	return m.Type.String()
+}
+
 func (m *Message) sealed() string {
 	what := "encrypted " + m.Content.String()
-	if m.Guess != NoGuess {
-		what += ": " + m.Guess.String()
+	if guess := m.Guess.String(); guess != "" && guess != m.Content.String() {
+		what += ": " + guess
 	}
 	if m.Plain.Min == m.Plain.Max {
 		return fmt.Sprintf("%s, %d bytes inside", what, m.Plain.Max)
@@ -219,7 +227,6 @@ func (d *dump) extensions(list []Extension) {
 
 func (d *dump) serverHello(h *ServerHello) {
 	d.item("version", h.Version.String())
-	d.item("retry", when(h.Retry, "yes"))
 	d.item("session id", fmt.Sprintf("%d bytes", len(h.SessionID)))
 	if h.chose {
 		d.item("suite", h.Suite.String())

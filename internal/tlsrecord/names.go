@@ -139,7 +139,9 @@ const (
 	ExtPadding                ExtensionType = 21
 	ExtEncryptThenMAC         ExtensionType = 22
 	ExtExtendedMasterSecret   ExtensionType = 23
+	ExtCompressCertificate    ExtensionType = 27
 	ExtRecordSizeLimit        ExtensionType = 28
+	ExtDelegatedCredential    ExtensionType = 34
 	ExtSessionTicket          ExtensionType = 35
 	ExtPreSharedKey           ExtensionType = 41
 	ExtEarlyData              ExtensionType = 42
@@ -244,6 +246,7 @@ const (
 	GroupX25519         Group = 29
 	GroupX448           Group = 30
 	GroupFFDHE2048      Group = 256
+	GroupP256MLKEM768   Group = 4587
 	GroupX25519MLKEM768 Group = 4588
 	GroupX25519Kyber    Group = 25497
 )
