@@ -56,8 +56,8 @@ type hooks struct {
 	// after is time.After; tick comes 20 times a second.
 	after func(time.Duration) <-chan time.Time
 	tick  <-chan time.Time
-	// patience is how long a key waits for a read.
-	patience time.Duration
+	// patience is how long a key waits for a read, glance how long a notice.
+	patience, glance time.Duration
 	// watch follows the capture; nil is the store's own.
 	watch func(context.Context) <-chan capture.Notice
 	// settled is called after each picture and each answer.
@@ -83,7 +83,7 @@ func (c Config) withDefaults() Config {
 		c.after = time.After
 	}
 	if c.patience == 0 {
-		c.patience = patience
+		c.patience, c.glance = patience, glance
 	}
 	if c.settled == nil {
 		c.settled = func(*app) {}
@@ -206,7 +206,6 @@ func (a *app) show(ctx context.Context) error {
 	a.tv.SetRoot(a, true)
 	watch := a.cfg.watch(a.ctx)
 	a.beside(func() { a.refresh(watch, tick) })
-	a.begin()
 	ended := make(chan error, 1)
 	go func() { ended <- a.end(ctx) }()
 	err := a.draws()
@@ -222,6 +221,7 @@ func (a *app) draws() (err error) {
 		a.cancel()
 		close(a.dead)
 	}()
+	a.begin()
 	if err := a.tv.Run(); err != nil {
 		return fmt.Errorf("draw: %w", err)
 	}

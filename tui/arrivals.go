@@ -42,7 +42,7 @@ func (m *messages) update() {
 		again = m.among(n.Changed)
 	}
 	worse := m.freshOf(n.Changed)
-	m.tail.read(func(ctx context.Context) func() {
+	m.tail.glance(func(ctx context.Context) func() {
 		if err := c.read(ctx, m.app.cfg.Store, f, again, worse, keep); err != nil {
 			return m.failed(err)
 		}

@@ -8,8 +8,12 @@ import (
 )
 
 // patience is how long a key waits for a read, so that most of them make one
-// picture. What takes longer comes later, and the first line says so.
-const patience = 30 * time.Millisecond
+// picture; glance is how long a notice does, since keys wait meanwhile. What
+// takes longer comes later, and the first line says so.
+const (
+	patience = 30 * time.Millisecond
+	glance   = 5 * time.Millisecond
+)
 
 // lane runs one piece of slow work at a time beside the screen; a new one ends
 // the one before. It belongs to the screen's goroutine.
@@ -49,16 +53,21 @@ func (l *lane) stop() {
 	}
 }
 
-// read runs work beside the screen, and then on the screen's goroutine what it
-// returns, which may be nil.
-func (l *lane) read(work func(ctx context.Context) func()) {
+// read runs work for a key beside the screen, and then on the screen's
+// goroutine what it returns, which may be nil.
+func (l *lane) read(work func(ctx context.Context) func()) { l.wait(l.app.cfg.patience, work) }
+
+// glance is read for what comes by itself.
+func (l *lane) glance(work func(ctx context.Context) func()) { l.wait(l.app.cfg.glance, work) }
+
+func (l *lane) wait(d time.Duration, work func(ctx context.Context) func()) {
 	j := l.start(work)
 	if j == nil {
 		return
 	}
 	select {
 	case <-j.done:
-	case <-l.app.cfg.after(l.app.cfg.patience):
+	case <-l.app.cfg.after(d):
 	}
 	if !j.state.CompareAndSwap(awaited, late) {
 		j.finish()

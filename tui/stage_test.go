@@ -260,7 +260,7 @@ func open(t testing.TB, s *capture.Store, w, h int, change ...func(*Config)) *st
 	cfg := Config{
 		Store: s, Screen: &sized{st.sim, w, h}, Now: st.clock.Now, Format: view.Format{Zone: time.UTC},
 		hooks: hooks{
-			after: st.clock.after, tick: st.ticks, patience: time.Hour,
+			after: st.clock.after, tick: st.ticks, patience: time.Hour, glance: time.Hour,
 			watch: func(context.Context) <-chan capture.Notice { return st.notices },
 			settled: func(a *app) {
 				select {

@@ -188,7 +188,7 @@ func (m *messages) chosen() {
 		return
 	}
 	m.worst, m.worstOf = piece{}, v
-	m.about.read(func(ctx context.Context) func() {
+	m.about.glance(func(ctx context.Context) func() {
 		found, err := m.app.cfg.Store.Findings(ctx, v.id)
 		if err != nil || len(found) == 0 {
 			return nil
