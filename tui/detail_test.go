@@ -186,3 +186,23 @@ func TestUpload(t *testing.T) {
 	st.press("g j Enter Shift-Tab Shift-Tab Shift-Tab")
 	st.golden("upload-120x40")
 }
+
+// What mpproxy answered itself is shown as what it is.
+func TestOwnAnswer(t *testing.T) {
+	s := newScene(t)
+	answer := httpMessage("HTTP/1.1 502 Bad Gateway", "no", "Server: mpproxy")
+	x := s.begin(get("/x"))
+	s.chunk(x.ID, traffic.Reply, true, answer)
+	s.end(x, nil, func(x *traffic.Exchange) {
+		w := wire(answer)
+		x.Returned, x.Fate = &w, traffic.Answered
+	})
+	s.flush()
+	st := open(t, s.store, 80, 24)
+	st.press("Enter Shift-Tab")
+	st.mustHave("[Changes]")
+	st.mustHave("reply of mpproxy itself, returned to the agent")
+	st.mustHave("HTTP/1.1 502 Bad Gateway")
+	st.press(">")
+	st.mustHave("there is no reply")
+}

@@ -46,8 +46,11 @@ func (d *detail) nodes() []node {
 		nodes = append(nodes, node{name: "TLS", note: tlsNote(x.Conn), make: (*detail).tlsText})
 	}
 	nodes = append(nodes, node{name: "Findings", note: itoa(len(x.Findings)), sev: worstFound(x.Findings), make: (*detail).findingsText})
-	if x.Exchange.Sent != nil || x.Exchange.Returned != nil || len(x.Row.Rules) > 0 {
-		nodes = append(nodes, node{name: "Rules", note: itoa(len(x.Row.Rules)), make: (*detail).rulesText})
+	switch n := len(x.Row.Rules); {
+	case n > 0:
+		nodes = append(nodes, node{name: "Rules", note: itoa(n), make: (*detail).changesText})
+	case x.Exchange.Sent != nil || x.Exchange.Returned != nil:
+		nodes = append(nodes, node{name: "Changes", make: (*detail).changesText})
 	}
 	if len(x.notes) > 0 {
 		nodes = append(nodes, node{name: "Notes", note: itoa(len(x.notes)), make: (*detail).notesText})
@@ -355,9 +358,9 @@ func orNone(s string) string {
 	return s
 }
 
-// rulesText says which rules acted, and shows received and forwarded as a
+// changesText says which rules acted, and shows received and forwarded as a
 // difference.
-func (d *detail) rulesText() *text {
+func (d *detail) changesText() *text {
 	f := d.app.cfg.Format
 	x := d.data.Exchange
 	var facts []view.Fact
@@ -379,6 +382,10 @@ func (d *detail) rulesText() *text {
 
 // changeLines is the difference between what came and what went on.
 func changeLines(what, came, went string, before, after *traffic.Wire, received, forwarded *decode.Message, f view.Format) []line {
+	if len(before.Head.Raw) == 0 {
+		title := line{pieces: []piece{{what + " of mpproxy itself, " + went, roleTitle}}}
+		return append([]line{{}, title}, headLines(after.Head, f)...)
+	}
 	lines := []line{{}, {pieces: []piece{{what + ":", roleTitle}, {"  - " + came, roleDel}, {"  + " + went, roleAdd}}}}
 	lines = append(lines, diffLines(view.Head(before.Head, f), view.Head(after.Head, f))...)
 	if after.SameBody || received == nil || forwarded == nil {
