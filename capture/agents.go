@@ -16,7 +16,7 @@ type agentKey struct{ name, client, address string }
 // agentRow is an agent's row and what was added to it since the last commit.
 type agentRow struct {
 	id, auth                       int64
-	first, last                    int64
+	last                           int64
 	exchanges, errors, warns, size int64
 }
 
@@ -29,16 +29,19 @@ func (w *writer) agent(r listRow) (id int64, isNew bool, err error) {
 		}
 		w.agents[r.agent] = row
 	}
-	if !r.count {
+	if !r.over {
 		return row.id, isNew, nil
 	}
-	if row.auth, err = w.name(r.conn.auth(r.x, r.meaning)); err != nil {
+	if row.auth, err = w.name(r.auth); err != nil {
 		return 0, false, err
+	}
+	if row.exchanges == 0 {
+		w.changedAgents = append(w.changedAgents, row)
 	}
 	row.last = max(row.last, begunMicros(r.x))
 	row.exchanges++
 	row.size += r.x.Request.Size + r.x.Reply.Size
-	switch r.sev {
+	switch r.sev() {
 	case traffic.Error:
 		row.errors++
 	case traffic.Warning:
@@ -48,27 +51,20 @@ func (w *writer) agent(r listRow) (id int64, isNew bool, err error) {
 }
 
 func (w *writer) findAgent(k agentKey, at int64) (*agentRow, bool, error) {
-	row := &agentRow{first: at, last: at}
+	row := &agentRow{last: at}
 	err := w.row(`SELECT id, auth FROM agent WHERE name = ? AND client = ? AND address = ?`,
 		[]any{k.name, k.client, k.address}, &row.id, &row.auth)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return row, false, err
 	}
-	res, err := w.result(`INSERT INTO agent (name, client, address, auth, first_us, last_us, exchanges, errors, warnings, bytes)
-		VALUES (?, ?, ?, 0, ?, ?, 0, 0, 0, 0)`, k.name, k.client, k.address, at, at)
-	if err != nil {
-		return nil, false, err
-	}
-	row.id, err = res.LastInsertId()
+	err = w.row(`INSERT INTO agent (name, client, address, auth, first_us, last_us, exchanges, errors, warnings, bytes)
+		VALUES (?, ?, ?, 0, ?, ?, 0, 0, 0, 0) RETURNING id`, []any{k.name, k.client, k.address, at, at}, &row.id)
 	return row, true, err
 }
 
 // storeAgents adds what was counted since the last commit.
 func (w *writer) storeAgents() error {
-	for _, row := range w.agents {
-		if row.exchanges == 0 {
-			continue
-		}
+	for _, row := range w.changedAgents {
 		err := w.exec(`UPDATE agent SET auth = ?, last_us = max(last_us, ?), exchanges = exchanges + ?,
 			errors = errors + ?, warnings = warnings + ?, bytes = bytes + ? WHERE id = ?`,
 			row.auth, row.last, row.exchanges, row.errors, row.warns, row.size, row.id)
@@ -77,15 +73,16 @@ func (w *writer) storeAgents() error {
 		}
 		row.exchanges, row.errors, row.warns, row.size = 0, 0, 0, 0
 	}
+	w.changedAgents = w.changedAgents[:0]
 	return nil
 }
 
 // recount corrects the sums of an exchange's agent and minute when its
 // severity is another one now.
 func (w *writer) recount(id traffic.ExchangeID, sev traffic.Severity) error {
-	var was traffic.Severity
-	var agent, begun, endpoint int64
-	err := w.row(`SELECT sev, agent, begun_us, endpoint FROM list WHERE id = ?`, []any{id}, &was, &agent, &begun, &endpoint)
+	var before, agent, begun, endpoint int64
+	err := w.row(`SELECT sev, agent, begun_us, endpoint FROM list WHERE id = ?`, []any{id}, &before, &agent, &begun, &endpoint)
+	was := traffic.Severity(before)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil // somebody has removed it meanwhile
@@ -101,7 +98,8 @@ func (w *writer) recount(id traffic.ExchangeID, sev traffic.Severity) error {
 	if err != nil {
 		return err
 	}
-	row.errors, row.changed = row.errors+int64(errs), true
+	row.errors += int64(errs)
+	w.touchMinute(row)
 	return nil
 }
 

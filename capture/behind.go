@@ -14,24 +14,29 @@ import (
 const (
 	// behindLimit is how many exchanges wait for the second pass at most.
 	behindLimit = 1 << 16
-	// wholeLimit is how large a message may be to be decoded whole.
-	wholeLimit = 16 << 20
+	// wholeLimit is how large a message may be on the wire to be decoded
+	// whole: a text of some megabytes takes ten times as much as a tree.
+	wholeLimit = 1 << 20
 	// quiet is how long nothing must have come for the second pass to work
-	// without rests. While traffic passes it takes a tenth of one core.
+	// without rests. While traffic passes it takes a tenth of one core, and
+	// nothing when there is much of it.
 	quiet = 200 * time.Millisecond
 )
 
 // decoded is what the second pass made of an exchange.
 type decoded struct {
-	id      traffic.ExchangeID
-	x       *traffic.Exchange
-	meaning meaning
+	id   traffic.ExchangeID
+	conn traffic.ConnID
+	// findings are those of the proxy.
+	findings []traffic.Finding
+	meaning  meaning
 }
 
 // behind is the second pass: it decodes whole what was recorded, with findings
 // that need all of a message, while traffic leaves time for it.
 type behind struct {
-	r     *Recorder
+	opts  Options
+	queue *queue
 	store *Store
 
 	mu      sync.Mutex
@@ -45,31 +50,29 @@ type behind struct {
 	finished chan struct{}
 }
 
-func newBehind(r *Recorder) (*behind, error) {
-	store, err := openStore(r.path)
-	if err != nil {
-		return nil, err
-	}
+func newBehind(opts Options, q *queue, s *Store) *behind {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &behind{
-		r: r, store: store, ctx: ctx, cancel: cancel,
+		opts: opts, queue: q, store: s, ctx: ctx, cancel: cancel,
 		ids:      make(chan traffic.ExchangeID, behindLimit),
 		hurry:    make(chan struct{}),
 		finished: make(chan struct{}),
-	}, nil
+	}
 }
 
-// add queues an exchange; when too many wait it is left at its summary.
-func (b *behind) add(id traffic.ExchangeID) {
+// add queues exchanges; when too many wait they are left at their summary.
+func (b *behind) add(rows []listRow) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || b.r.opts.SummaryOnly {
+	if b.closed || b.opts.SummaryOnly {
 		return
 	}
-	select {
-	case b.ids <- id:
-	default:
-		b.skipped++
+	for _, r := range rows {
+		select {
+		case b.ids <- r.x.ID:
+		default:
+			b.skipped++
+		}
 	}
 }
 
@@ -86,16 +89,16 @@ func (b *behind) run() {
 			b.skip()
 			continue
 		}
-		start := b.r.opts.Now()
+		start := b.opts.Now()
 		d, err := b.decode(id)
 		switch {
 		case err != nil:
 			b.skip()
-			b.r.opts.Log.Warn("second pass", "exchange", id, "err", err)
+			b.opts.Log.Warn("second pass", "exchange", id, "err", err)
 		case d != nil:
-			b.r.queue.push(item{again: d})
+			b.queue.again(d)
 		}
-		b.rest(b.r.opts.Now().Sub(start))
+		b.rest(b.opts.Now().Sub(start))
 	}
 }
 
@@ -105,15 +108,20 @@ func (b *behind) skip() {
 	b.skipped++
 }
 
-// rest leaves the machine to the traffic for nine times as long as the last
-// decode took.
+// rest leaves the machine to the traffic: for nine times as long as the last
+// decode took, and on while the queue is crowded.
 func (b *behind) rest(took time.Duration) {
-	if b.r.opts.Now().Sub(b.r.queue.quietSince()) > quiet {
-		return
-	}
-	select {
-	case <-b.r.opts.After(9 * took):
-	case <-b.hurry:
+	for d := 9 * took; d > 0; {
+		if event, _ := b.queue.lately(); b.opts.Now().Sub(event) > quiet {
+			return
+		}
+		select {
+		case <-b.opts.After(d):
+		case <-b.hurry:
+			return
+		}
+		_, crowd := b.queue.lately()
+		d = quiet - b.opts.Now().Sub(crowd)
 	}
 }
 
@@ -129,7 +137,7 @@ func (b *behind) decode(id traffic.ExchangeID) (*decoded, error) {
 	m := understand(x, func(d traffic.Dir) io.ReaderAt {
 		return &blobs{ctx: b.ctx, q: b.store.db, exchange: id, dir: d}
 	}, decode.Full)
-	return &decoded{id, x, m}, nil
+	return &decoded{id, x.Conn, x.Findings, m}, nil
 }
 
 // worthwhile is true when an exchange has bodies, none too large.
@@ -139,7 +147,7 @@ func worthwhile(x *traffic.Exchange) bool {
 }
 
 // finish works off what waits, until ctx ends.
-func (b *behind) finish(ctx context.Context) error {
+func (b *behind) finish(ctx context.Context) {
 	b.mu.Lock()
 	b.closed = true
 	close(b.ids)
@@ -149,55 +157,4 @@ func (b *behind) finish(ctx context.Context) error {
 	<-b.finished
 	stop()
 	b.cancel()
-	return b.store.Close()
-}
-
-// storeAgain replaces what the summary said by what the whole says.
-func (w *writer) storeAgain(d *decoded) error {
-	m := d.meaning
-	for dir, v := range map[traffic.Dir]*decode.Message{traffic.Request: m.request, traffic.Reply: m.reply} {
-		if v == nil {
-			continue
-		}
-		names, err := w.nameIDs(v.Form, v.Endpoint, v.Kind, v.Root, v.Signature, hookNames(v), v.Client)
-		if err != nil {
-			return err
-		}
-		err = w.exec(`UPDATE wire SET form = ?, endpoint = ?, kind = ?, root = ?, signature = ?, hooks = ?, client = ?,
-				msgid = ?, corr = ?, text_bytes = ?, attachments = ?, decoder = ?, depth = ?
-			WHERE exchange = ? AND dir = ? AND forwarded = 0`,
-			names[0], names[1], names[2], names[3], names[4], names[5], names[6],
-			plain(v.MsgID), plain(v.Corr), v.TextBytes, len(v.Attachments), decode.Version, v.Depth, d.id, dir)
-		if err != nil {
-			return err
-		}
-	}
-	if err := w.replaceFindings(d); err != nil {
-		return err
-	}
-	return w.updateList(d)
-}
-
-// updateList brings the row in the list up to date, and tells followers when
-// it looks different now.
-func (w *writer) updateList(d *decoded) error {
-	m := d.meaning
-	names, err := w.nameIDs(m.row.Kind, m.row.Endpoint)
-	if err != nil {
-		return err
-	}
-	sev := max(traffic.Worst(d.x.Findings), traffic.Worst(m.findings()))
-	if err := w.recount(d.id, sev); err != nil {
-		return err
-	}
-	args := []any{names[0], names[1], sev, plain(m.row.Short), plain(m.row.Long), m.flags()}
-	res, err := w.result(`UPDATE list SET kind = ?1, endpoint = ?2, sev = ?3, summary = ?4, long = ?5, flags = (flags & 1) | ?6
-		WHERE id = ?7 AND (kind, endpoint, sev, summary, long, flags & ~1) IS NOT (?1, ?2, ?3, ?4, ?5, ?6)`, append(args, d.id)...)
-	if err != nil {
-		return err
-	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return err
-	}
-	return w.change(d.id)
 }

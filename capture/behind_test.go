@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mpproxy/decode"
 	"mpproxy/traffic"
 )
@@ -71,27 +73,36 @@ func TestSecondPassStops(t *testing.T) {
 	}
 }
 
-// TestRest leaves time to the traffic while there is any.
+// TestRest leaves time to the traffic while there is any, and all of it while
+// there is much.
 func TestRest(t *testing.T) {
-	now, rested := start, time.Duration(0)
+	now := start
+	var rests []time.Duration
 	opts := steady()
 	opts.Now = func() time.Time { return now }
 	opts.After = func(d time.Duration) <-chan time.Time {
-		rested = d
-		c := make(chan time.Time, 1)
-		c <- now
+		rests, now = append(rests, d), now.Add(d)
+		c := make(chan time.Time)
+		close(c)
 		return c
 	}
-	q := newQueue(10, 10)
+	q := newQueue(weight{64, 1 << 20})
+	b := newBehind(opts, q, nil)
 	q.put(traffic.ConnOpened{}, now)
-	b := &behind{r: &Recorder{opts: opts, queue: q}}
 	b.rest(time.Millisecond)
-	if rested != 9*time.Millisecond {
-		t.Errorf("rested %v after 1 ms of work while traffic passes, want 9 ms", rested)
+	if diff := cmp.Diff([]time.Duration{9 * time.Millisecond}, rests); diff != "" {
+		t.Errorf("rests after 1 ms of work while traffic passes (-want +got):\n%s", diff)
 	}
-	rested, now = 0, now.Add(time.Second)
+	rests, now = nil, now.Add(time.Second)
 	b.rest(time.Millisecond)
-	if rested != 0 {
-		t.Errorf("rested %v though nothing passes", rested)
+	if rests != nil {
+		t.Errorf("rested %v though nothing passes", rests)
+	}
+	for range 10 {
+		q.put(traffic.ConnOpened{}, now)
+	}
+	b.rest(time.Millisecond)
+	if diff := cmp.Diff([]time.Duration{9 * time.Millisecond, quiet - 9*time.Millisecond}, rests); diff != "" {
+		t.Errorf("rests after 1 ms of work while much passes (-want +got):\n%s", diff)
 	}
 }

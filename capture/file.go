@@ -80,16 +80,24 @@ func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driv
 
 // openDB opens the file with parameters of SQLite's and the driver's.
 func openDB(path string, params ...string) (*sql.DB, error) {
-	abs, err := filepath.Abs(path)
+	dsn, err := dataSource(path, params...)
 	if err != nil {
 		return nil, err
+	}
+	return sql.OpenDB(connector{dsn}), nil
+}
+
+// dataSource is a file with parameters as an URI.
+func dataSource(path string, params ...string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
 	}
 	p := filepath.ToSlash(abs)
 	if !strings.HasPrefix(p, "/") {
 		p = "/" + p // a drive letter
 	}
-	dsn := "file://" + (&url.URL{Path: p}).EscapedPath() + "?" + strings.Join(params, "&")
-	return sql.OpenDB(connector{dsn}), nil
+	return "file://" + (&url.URL{Path: p}).EscapedPath() + "?" + strings.Join(params, "&"), nil
 }
 
 // version reads the marks that a capture has in its first page, and gives how
@@ -111,7 +119,7 @@ func version(ctx context.Context, db *sql.DB) (int, error) {
 }
 
 // migrate brings an open file to the newest version.
-func migrate(ctx context.Context, db *sql.Conn, from int) error {
+func migrate(st *statements, from int) error {
 	all, err := steps()
 	if err != nil {
 		return err
@@ -120,9 +128,9 @@ func migrate(ctx context.Context, db *sql.Conn, from int) error {
 		return ErrNewer
 	}
 	for i, step := range all[from:] {
-		script := fmt.Sprintf("BEGIN;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", step, from+i+1)
-		if _, err := db.ExecContext(ctx, script); err != nil {
-			_, _ = db.ExecContext(ctx, "ROLLBACK")
+		err := st.script(fmt.Sprintf("BEGIN;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", step, from+i+1))
+		if err != nil {
+			_ = st.script("ROLLBACK")
 			return fmt.Errorf("migration %d: %w", from+i+1, err)
 		}
 	}

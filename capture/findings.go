@@ -65,40 +65,6 @@ func (w *writer) storeFindings(exchange any, conn traffic.ConnID, proxys, decode
 	return nil
 }
 
-// replaceFindings puts what the second pass found in place of what the summary
-// found, and says anew what explains what.
-func (w *writer) replaceFindings(d *decoded) error {
-	if err := w.exec(`DELETE FROM found WHERE exchange = ? AND origin = ?`, d.id, originDecoder); err != nil {
-		return err
-	}
-	proxys := slices.Clone(d.x.Findings)
-	for i, f := range proxys {
-		// A kind read from the file does not know what it makes moot.
-		if row, known := w.kinds[f.Kind.Code]; known {
-			proxys[i].Kind = row.kind
-		}
-	}
-	all := slices.Concat(proxys, d.meaning.findings())
-	for _, f := range all[len(proxys):] {
-		if err := w.storeFinding(int64(d.id), d.x.Conn, f, mootBy(f, all), originDecoder); err != nil {
-			return err
-		}
-	}
-	for _, f := range proxys {
-		by := ""
-		if kind := mootBy(f, all); kind != nil {
-			by = kind.Code
-		}
-		err := w.exec(`UPDATE found SET moot_by = (SELECT id FROM finding_kind WHERE code = ?)
-			WHERE exchange = ? AND origin = ? AND kind = (SELECT id FROM finding_kind WHERE code = ?)`,
-			by, d.id, originProxy, f.Kind.Code)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (w *writer) storeFinding(exchange any, conn traffic.ConnID, f traffic.Finding, by *traffic.FindingKind, origin int) error {
 	kind, err := w.findingKind(f.Kind)
 	if err != nil {

@@ -72,6 +72,7 @@ type minuteKey struct{ minute, endpoint int64 }
 
 // minuteRow is a minute's sums as the file has them after the next commit.
 type minuteRow struct {
+	minuteKey
 	exchanges, errors, req, resp, longest int64
 	took                                  Took
 	changed                               bool
@@ -87,7 +88,7 @@ func (w *writer) countMinute(x *traffic.Exchange, endpoint string, sev traffic.S
 	if err != nil {
 		return err
 	}
-	row.changed = true
+	w.touchMinute(row)
 	row.exchanges++
 	row.req += x.Request.Size
 	row.resp += x.Reply.Size
@@ -106,7 +107,7 @@ func (w *writer) minute(k minuteKey) (*minuteRow, error) {
 	if row := w.minutes[k]; row != nil {
 		return row, nil
 	}
-	var row minuteRow
+	row := minuteRow{minuteKey: k}
 	var took []byte
 	err := w.row(`SELECT exchanges, errors, req_bytes, resp_bytes, max_us, took FROM minute WHERE minute = ? AND endpoint = ?`,
 		[]any{k.minute, k.endpoint}, &row.exchanges, &row.errors, &row.req, &row.resp, &row.longest, &took)
@@ -118,19 +119,24 @@ func (w *writer) minute(k minuteKey) (*minuteRow, error) {
 	return &row, nil
 }
 
+func (w *writer) touchMinute(row *minuteRow) {
+	if !row.changed {
+		row.changed = true
+		w.changedMinutes = append(w.changedMinutes, row)
+	}
+}
+
 func (w *writer) storeMinutes() error {
-	for k, row := range w.minutes {
-		if !row.changed {
-			continue
-		}
+	for _, row := range w.changedMinutes {
 		err := w.exec(`INSERT OR REPLACE INTO minute (minute, endpoint, exchanges, errors, req_bytes, resp_bytes, max_us, took)
 			VALUES (?,?,?,?,?,?,?,?)`,
-			k.minute, k.endpoint, row.exchanges, row.errors, row.req, row.resp, row.longest, row.took.bytes())
+			row.minute, row.endpoint, row.exchanges, row.errors, row.req, row.resp, row.longest, row.took.bytes())
 		if err != nil {
 			return err
 		}
 		row.changed = false
 	}
+	w.changedMinutes = w.changedMinutes[:0]
 	return nil
 }
 

@@ -13,7 +13,7 @@ func (w *writer) name(text string) (int64, error) {
 	if id, known := w.names[text]; known {
 		return id, nil
 	}
-	id, err := w.intern(`SELECT id FROM name WHERE text = ?`, `INSERT INTO name (text) VALUES (?)`, plain(text))
+	id, err := w.intern(`SELECT id FROM name WHERE text = ?`, `INSERT INTO name (text) VALUES (?) RETURNING id`, plain(text))
 	if err != nil {
 		return 0, fmt.Errorf("name %q: %w", text, err)
 	}
@@ -22,29 +22,22 @@ func (w *writer) name(text string) (int64, error) {
 }
 
 // nameIDs are the numbers of several words.
-func (w *writer) nameIDs(texts ...string) ([]int64, error) {
-	ids := make([]int64, len(texts))
+func (w *writer) nameIDs(texts ...string) (ids [8]int64, err error) {
 	for i, text := range texts {
-		var err error
 		if ids[i], err = w.name(text); err != nil {
-			return nil, err
+			return ids, err
 		}
 	}
 	return ids, nil
 }
 
 // intern finds a row by its key, or inserts it.
-func (w *writer) intern(find, insert string, key ...any) (int64, error) {
-	var id int64
-	err := w.row(find, key, &id)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return id, err
+func (w *writer) intern(find, insert string, key ...any) (id int64, err error) {
+	err = w.row(find, key, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = w.row(insert, key, &id)
 	}
-	res, err := w.result(insert, key...)
-	if err != nil {
-		return 0, err
-	}
-	return res.LastInsertId()
+	return id, err
 }
 
 // kindRow is a finding kind's row.
@@ -64,26 +57,10 @@ func (w *writer) findingKind(k *traffic.FindingKind) (int64, error) {
 		ON CONFLICT (code) DO UPDATE SET ref = excluded.ref, sev = excluded.sev, title = excluded.title,
 			why = excluded.why, remedy = excluded.remedy, inferred = excluded.inferred
 		RETURNING id`,
-		[]any{k.Code, k.Ref, k.Severity, k.Title, k.Why, k.Remedy, boolInt(k.Inferred)}, &id)
+		[]any{k.Code, k.Ref, k.Severity, k.Title, k.Why, k.Remedy, k.Inferred}, &id)
 	if err != nil {
 		return 0, fmt.Errorf("finding kind %q: %w", k.Code, err)
 	}
 	w.kinds[k.Code] = kindRow{id, k}
 	return id, nil
-}
-
-// trimCaches bounds the memory of a capture with ever new names.
-func (w *writer) trimCaches() {
-	if len(w.names) > cacheLimit {
-		w.names = map[string]int64{"": 0}
-	}
-	if len(w.agents) > cacheLimit {
-		w.agents = map[agentKey]*agentRow{}
-	}
-	if len(w.minutes) > 1000 {
-		w.minutes = map[minuteKey]*minuteRow{}
-	}
-	if len(w.certificates) > cacheLimit {
-		w.certificates = map[[32]byte]int64{}
-	}
 }

@@ -7,7 +7,7 @@ import (
 	"mpproxy/traffic"
 )
 
-// item is one thing for the writer to do: exactly one field is set.
+// item is one thing for the recorder to do: exactly one field is set.
 type item struct {
 	event traffic.Event
 	// again is what the second pass found.
@@ -18,76 +18,120 @@ type item struct {
 	done chan struct{}
 }
 
-// queue stands between the connections' goroutines and the writer. It is
-// bounded by events and by their bytes; put waits while it is full.
+// weight is what traffic costs while it is in memory.
+type weight struct{ events, bytes int }
+
+func (w weight) plus(o weight) weight  { return weight{w.events + o.events, w.bytes + o.bytes} }
+func (w weight) minus(o weight) weight { return weight{w.events - o.events, w.bytes - o.bytes} }
+
+// over tells whether w reaches limit in one of both.
+func (w weight) over(limit weight) bool { return w.events >= limit.events || w.bytes >= limit.bytes }
+
+// share is the nth part of w.
+func (w weight) share(n int) weight { return weight{w.events / n, w.bytes / n} }
+
+// queue stands between the connections' goroutines and the recorder's. It
+// bounds all that the recorder has in memory on the way to the file: what
+// waits here, and what was taken and not yet released. put waits while that
+// is too much.
 type queue struct {
-	mu                  sync.Mutex
-	room                sync.Cond
-	items               []item
-	bytes               int
-	maxItems, maxBytes  int
-	closed              bool
-	waits               int64
-	lastEvent           time.Time
-	some, urgent        chan struct{} // capacity 1
-	lateEvents, lateLen int64         // came after close
+	mu      sync.Mutex
+	room    sync.Cond
+	items   []item
+	waiting weight // of items
+	held    weight // of items, and of what was taken
+	limit   weight
+	closed  bool
+	late    weight // came after close
+	waits   int64
+	// lastEvent is when an event came last, lastCrowd when much was held.
+	lastEvent, lastCrowd time.Time
+	some, urgent         chan struct{} // capacity 1
 }
 
-func newQueue(maxItems, maxBytes int) *queue {
-	q := &queue{maxItems: maxItems, maxBytes: maxBytes, some: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
+func newQueue(limit weight) *queue {
+	q := &queue{limit: limit, some: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 	q.room.L = &q.mu
 	return q
 }
 
+// The parts of the limit: when the recorder does not wait for more, and when
+// the second pass leaves the machine to the first.
+const (
+	urgentShare = 4
+	crowdShare  = 16
+)
+
 // put adds an event, and waits for room if need be. After close it only
 // counts.
 func (q *queue) put(e traffic.Event, at time.Time) {
-	size := eventBytes(e)
+	w := weightOf(e)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.full() && !q.closed {
+	q.wait()
+	if q.closed {
+		q.late = q.late.plus(w)
+		return
+	}
+	q.lastEvent = at
+	if q.held.over(q.limit.share(crowdShare)) {
+		q.lastCrowd = at
+	}
+	q.add(item{event: e}, w)
+}
+
+// wait returns once there is room, or none is needed.
+func (q *queue) wait() {
+	for q.held.over(q.limit) && !q.closed {
 		q.waits++
 		q.room.Wait()
 	}
-	if q.closed {
-		q.lateEvents++
-		q.lateLen += int64(size)
-		return
-	}
-	q.bytes += size
-	q.lastEvent = at
-	q.add(item{event: e})
+}
+
+// again adds what the second pass found, and waits for room if need be.
+func (q *queue) again(d *decoded) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wait()
+	q.add(item{again: d}, weight{1, eventWeight})
 }
 
 // push adds work that is not traffic; it never waits.
 func (q *queue) push(it item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.add(it)
+	q.add(it, weight{})
 	if it.done != nil {
 		signal(q.urgent)
 	}
 }
 
-func (q *queue) add(it item) {
+func (q *queue) add(it item, w weight) {
 	q.items = append(q.items, it)
+	q.waiting, q.held = q.waiting.plus(w), q.held.plus(w)
 	signal(q.some)
-	if len(q.items) > q.maxItems/2 || q.bytes > q.maxBytes/2 {
+	if q.waiting.over(q.limit.share(urgentShare)) {
 		signal(q.urgent)
 	}
 }
 
-func (q *queue) full() bool { return len(q.items) >= q.maxItems || q.bytes >= q.maxBytes }
-
-// take gives everything to the writer. spent is memory that may be used anew.
-func (q *queue) take(spent []item) []item {
+// take gives everything that waits, and its weight, to be released once it is
+// no longer in memory. spent is memory that may be used anew.
+func (q *queue) take(spent []item) ([]item, weight) {
 	clear(spent)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	items := q.items
-	q.items, q.bytes = spent[:0], 0
+	items, w := q.items, q.waiting
+	q.items, q.waiting = spent[:0], weight{}
+	return items, w
+}
+
+// release makes room.
+func (q *queue) release(w weight) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = q.held.minus(w)
 	q.room.Broadcast()
-	return items
 }
 
 func (q *queue) close() {
@@ -97,11 +141,11 @@ func (q *queue) close() {
 	q.room.Broadcast()
 }
 
-// quietSince is when the last event came.
-func (q *queue) quietSince() time.Time {
+// lately is when the last event came, and when much was held last.
+func (q *queue) lately() (event, crowd time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.lastEvent
+	return q.lastEvent, q.lastCrowd
 }
 
 func signal(c chan struct{}) {
@@ -111,13 +155,18 @@ func signal(c chan struct{}) {
 	}
 }
 
-// eventBytes is roughly what an event holds in memory.
-func eventBytes(e traffic.Event) int {
+// eventWeight is roughly what an event without bytes holds in memory.
+const eventWeight = 1024
+
+func weightOf(e traffic.Event) weight {
 	switch e := e.(type) {
 	case traffic.Chunk:
-		return 128 + len(e.Data)
+		return weight{1, chunkWeight(len(e.Data))}
 	case traffic.HandshakeOver:
-		return 1024 + len(e.Handshake.In) + len(e.Handshake.Out)
+		return weight{1, eventWeight + len(e.Handshake.In) + len(e.Handshake.Out)}
 	}
-	return 1024
+	return weight{1, eventWeight}
 }
+
+// chunkWeight is what n bytes of a message hold in memory.
+func chunkWeight(n int) int { return 128 + n }

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,8 +18,8 @@ const flushEvery = 50 * time.Millisecond
 
 // Options are a Recorder's settings; the zero value works.
 type Options struct {
-	// Queue is how many events wait at most before Take does; zero is 2048.
-	// What waits, and as much again in the transaction under way, is what a
+	// Queue is how many events are on the way to the file at most before Take
+	// waits; zero is 4096. They, and the transaction under way, are what a
 	// kill costs when the recorder is behind.
 	Queue int
 	// QueueBytes is how many bytes of them; zero is 8 MiB.
@@ -40,7 +39,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Queue == 0 {
-		o.Queue = 2048
+		o.Queue = 4096
 	}
 	if o.QueueBytes == 0 {
 		o.QueueBytes = 8 << 20
@@ -60,13 +59,18 @@ func (o Options) withDefaults() Options {
 // Recorder writes a capture. It is the Sink of a proxy; only one Recorder
 // writes to a file at a time.
 type Recorder struct {
-	path      string
-	opts      Options
-	db        *sql.DB
-	queue     *queue
-	w         *writer
+	path  string
+	opts  Options
+	queue *queue
+	// gatherer and writer work at once: while a batch is written the next one
+	// is decoded, and the one after that comes in.
+	gatherer *gatherer
+	batches  chan *batch
+	w        *writer
+	// store reads for the second pass and for repairs.
+	store     *Store
 	behind    *behind
-	stop      chan struct{} // closed: the writer ends after what is queued
+	stop      chan struct{} // closed: end after what is queued
 	stopped   chan struct{} // closed by the writer
 	committed chan struct{} // capacity 1
 
@@ -93,14 +97,17 @@ func create(path string, opts Options) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := openDB(path, "mode=rw", "_mutex=no", "_busy_timeout=10000")
+	st, err := openStatements(path)
 	if err != nil {
-		return nil, err
+		return nil, classify(err)
 	}
-	r, err := open(path, opts, db, seen)
+	r, err := open(path, opts, st, seen)
 	if err != nil {
-		return nil, errors.Join(classify(err), db.Close())
+		return nil, errors.Join(classify(err), st.close())
 	}
+	go r.gather()
+	go r.write()
+	go r.behind.run()
 	return r, nil
 }
 
@@ -124,40 +131,40 @@ func existing(path string) (int, error) {
 	return s.version, s.Close()
 }
 
-func open(path string, opts Options, db *sql.DB, seen int) (*Recorder, error) {
-	ctx := context.Background()
-	conn, err := db.Conn(ctx)
+func open(path string, opts Options, st *statements, seen int) (*Recorder, error) {
+	if err := prepare(st, opts, seen); err != nil {
+		return nil, err
+	}
+	store, err := openStore(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(ctx, conn, opts, seen); err != nil {
-		return nil, err
-	}
+	store.db.SetMaxOpenConns(1) // the second pass is one goroutine
+	q := newQueue(weight{opts.Queue, opts.QueueBytes})
 	r := &Recorder{
-		path: path, opts: opts, db: db,
-		queue:     newQueue(opts.Queue, opts.QueueBytes),
+		path: path, opts: opts, queue: q,
+		gatherer:  newGatherer(opts),
+		batches:   make(chan *batch),
+		w:         newWriter(st, opts, q.release),
+		store:     store,
+		behind:    newBehind(opts, q, store),
 		stop:      make(chan struct{}),
 		stopped:   make(chan struct{}),
 		committed: make(chan struct{}, 1),
 	}
-	r.w = newWriter(conn, opts)
-	if err := r.w.repair(&killed, "mpproxy was killed"); err != nil {
-		return nil, err
+	err = r.w.repair(store, &killed, "mpproxy was killed")
+	if err == nil {
+		r.firstConn, r.firstExchange, err = r.w.nextIDs()
 	}
-	if r.firstConn, r.firstExchange, err = r.w.nextIDs(); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
 	}
-	if r.behind, err = newBehind(r); err != nil {
-		return nil, err
-	}
-	go r.run()
-	go r.behind.run()
 	return r, nil
 }
 
 // prepare sets the file up. Leaving WAL mode needs the file for oneself, which
 // tells whether another recorder has it.
-func prepare(ctx context.Context, conn *sql.Conn, opts Options, seen int) error {
+func prepare(st *statements, opts Options, seen int) error {
 	pragmas := []string{"cache_size = -8192", "journal_size_limit = 67108864", "temp_store = MEMORY"}
 	if seen == 0 {
 		pragmas = append(pragmas, fmt.Sprintf("page_size = %d", pageSize), fmt.Sprintf("application_id = %d", applicationID))
@@ -165,19 +172,18 @@ func prepare(ctx context.Context, conn *sql.Conn, opts Options, seen int) error 
 		pragmas = append(pragmas, "busy_timeout = 0", "journal_mode = DELETE", "busy_timeout = 10000")
 	}
 	for _, p := range pragmas {
-		if _, err := conn.ExecContext(ctx, "PRAGMA "+p); err != nil {
+		if err := st.script("PRAGMA " + p); err != nil {
 			return fmt.Errorf("pragma %s: %w", p, err)
 		}
 	}
-	if err := migrate(ctx, conn, seen); err != nil {
+	if err := migrate(st, seen); err != nil {
 		return err
 	}
 	wal := "PRAGMA journal_mode = WAL"
 	if opts.MaxSize > 0 {
 		wal += fmt.Sprintf("; PRAGMA max_page_count = %d", max(1, opts.MaxSize/pageSize))
 	}
-	_, err := conn.ExecContext(ctx, wal)
-	return err
+	return st.script(wal)
 }
 
 // Path is where the capture is.
@@ -212,34 +218,48 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	}
 }
 
-// run is the one goroutine that writes.
-func (r *Recorder) run() {
-	defer close(r.stopped)
-	var spent []item
+// gather makes batches of what comes.
+func (r *Recorder) gather() {
+	defer close(r.batches)
+	var items []item
 	for stopping := false; !stopping; {
-		select {
-		case <-r.queue.some:
-		case <-r.stop:
-			stopping = true
+		stopping = r.wait()
+		var w weight
+		if items, w = r.queue.take(items); len(items) == 0 {
+			continue
 		}
-		if !stopping {
-			select {
-			case <-r.opts.After(flushEvery):
-			case <-r.queue.urgent:
-			case <-r.stop:
-			}
+		b := r.gatherer.gather(items)
+		b.weight = w
+		r.batches <- b
+	}
+}
+
+// wait returns when it is time for the next batch, and whether it is the last.
+func (r *Recorder) wait() (stopping bool) {
+	select {
+	case <-r.queue.some:
+	case <-r.stop:
+		return true
+	}
+	select {
+	case <-r.opts.After(flushEvery):
+	case <-r.queue.urgent:
+	case <-r.stop:
+	}
+	return false
+}
+
+// write is the one goroutine that writes.
+func (r *Recorder) write() {
+	defer close(r.stopped)
+	for b := range r.batches {
+		if r.w.write(b) {
+			r.behind.add(b.over)
 		}
-		items := r.queue.take(spent)
-		for _, id := range r.w.write(items) {
-			r.behind.add(id)
-		}
-		for _, it := range items {
-			if it.done != nil {
-				close(it.done)
-			}
+		for _, done := range b.done {
+			close(done)
 		}
 		signal(r.committed)
-		spent = items
 	}
 }
 
@@ -256,14 +276,14 @@ func (r *Recorder) close(ctx context.Context) error {
 	r.queue.close()
 	r.queue.push(item{breakOff: true})
 	flushed := r.Flush(context.WithoutCancel(ctx))
-	behind := r.behind.finish(ctx)
+	r.behind.finish(ctx)
 	close(r.stop)
 	<-r.stopped
 	var repaired error
 	if r.w.stats().LostEvents > 0 {
-		repaired = r.w.repair(&holed, "the end was not recorded")
+		repaired = r.w.repair(r.store, &holed, "the end was not recorded")
 	}
-	err := errors.Join(flushed, behind, repaired, r.w.close(), r.settle(), r.db.Close(), r.w.firstErr())
+	err := errors.Join(flushed, repaired, r.store.Close(), r.settle(), r.w.close(), r.w.firstErr())
 	if err != nil {
 		return fmt.Errorf("close %s: %w", r.path, err)
 	}
@@ -272,11 +292,10 @@ func (r *Recorder) close(ctx context.Context) error {
 
 // settle brings the WAL into the file and leaves WAL mode.
 func (r *Recorder) settle() error {
-	ctx := context.Background()
-	if _, err := r.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+	if err := r.w.script("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	_, err := r.db.ExecContext(ctx, "PRAGMA busy_timeout = 100; PRAGMA journal_mode = DELETE")
+	err := r.w.script("PRAGMA busy_timeout = 100; PRAGMA journal_mode = DELETE")
 	if errors.Is(classify(err), ErrInUse) {
 		return nil // a reader has it; the last one to go may remove the WAL
 	}
@@ -285,10 +304,13 @@ func (r *Recorder) settle() error {
 
 // Stats are a Recorder's numbers.
 type Stats struct {
-	// Queued of Limit events wait; Full is the fuller of events and bytes,
-	// from 0 to 1.
+	// Queued of Limit events are on their way to the file; Full is the fuller
+	// of events and bytes, from 0 to 1.
 	Queued, Limit int
 	Full          float64
+	// Held is how many bytes of traffic are in memory: those on their way, and
+	// the beginnings of messages whose exchanges are not over.
+	Held int64
 	// Waits counts how often a connection had to wait for room.
 	Waits int64
 	// Commits, Rows and Bytes were written; LastCommit is how long the last
@@ -311,11 +333,14 @@ func (r *Recorder) Stats() Stats {
 	s := r.w.stats()
 	q := r.queue
 	q.mu.Lock()
-	s.Queued, s.Limit, s.Waits = len(q.items), q.maxItems, q.waits
-	s.Full = max(float64(len(q.items))/float64(q.maxItems), float64(q.bytes)/float64(q.maxBytes))
-	s.LostEvents += q.lateEvents
-	s.LostBytes += q.lateLen
+	held, limit := q.held, q.limit
+	s.Waits = q.waits
+	s.LostEvents += int64(q.late.events)
+	s.LostBytes += int64(q.late.bytes)
 	q.mu.Unlock()
+	s.Queued, s.Limit = held.events, limit.events
+	s.Full = max(float64(held.events)/float64(limit.events), float64(held.bytes)/float64(limit.bytes))
+	s.Held = int64(held.bytes) + r.gatherer.kept.Load()
 	s.Behind, s.Skipped = r.behind.waiting()
 	return s
 }

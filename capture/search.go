@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"database/sql"
+	"io"
 	"slices"
 
 	"mpproxy/decode"
@@ -86,4 +87,22 @@ func (s *Store) firstPieces(ctx context.Context, ids []traffic.ExchangeID) (map[
 		all[m.x] = append(all[m.x], m.src)
 	}
 	return all, err
+}
+
+// prefixed reads a message whose beginning is in memory.
+type prefixed struct {
+	prefix []byte
+	rest   io.ReaderAt
+}
+
+func (r prefixed) ReadAt(p []byte, off int64) (int, error) {
+	if off >= int64(len(r.prefix)) {
+		return r.rest.ReadAt(p, off)
+	}
+	n := copy(p, r.prefix[off:])
+	if n == len(p) {
+		return n, nil
+	}
+	m, err := r.rest.ReadAt(p[n:], off+int64(n))
+	return n + m, err
 }

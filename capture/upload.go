@@ -17,14 +17,14 @@ import (
 // storeUpload ties a BITS packet to its session. Sessions outlive connections,
 // so they are known by host and session id; the packet that opens one learns
 // the id from its reply.
-func (w *writer) storeUpload(x *traffic.Exchange, m meaning) error {
-	if m.request == nil || m.request.Upload == nil {
+func (w *writer) storeUpload(x *traffic.Exchange, m *meaning) error {
+	if m.request == nil || m.request.upload == nil {
 		return nil
 	}
-	p := m.request.Upload
+	p := m.request.upload
 	reply := &decode.Packet{Next: -1}
-	if m.reply != nil && m.reply.Upload != nil {
-		reply = m.reply.Upload
+	if m.reply != nil && m.reply.upload != nil {
+		reply = m.reply.upload
 	}
 	session := cmp.Or(p.Session, reply.Session)
 	if session == "" {
@@ -35,13 +35,9 @@ func (w *writer) storeUpload(x *traffic.Exchange, m meaning) error {
 	if err != nil {
 		return err
 	}
-	var status any
-	if s := x.Reply.Head.Status(); s != 0 {
-		status = s
-	}
 	return w.exec(`INSERT OR REPLACE INTO upload_packet (exchange, upload, packet, first, last, total, status, next)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		x.ID, id, plain(p.Type), known(p.From), known(p.To-1), known(p.Total), status, known(reply.Next))
+		x.ID, id, plain(p.Type), known(p.From), known(p.To-1), known(p.Total), status(x), known(reply.Next))
 }
 
 // uploadOf is the row of a session; the name comes with the first fragment.

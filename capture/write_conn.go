@@ -31,18 +31,15 @@ func (w *writer) storeHandshake(e traffic.HandshakeOver) error {
 	args := []any{e.Conn, h.Side, micros(h.Began), micros(h.Ended), blob(h.In), blob(h.Out), plain(h.Err)}
 	if t := h.TLS; t != nil {
 		args = append(args, t.Version, t.Suite, plain(t.VersionName), plain(t.SuiteName), plain(t.ServerName), plain(t.ALPN),
-			boolInt(t.Resumed), boolInt(t.ClientCertAsked))
+			t.Resumed, t.ClientCertAsked)
 	} else {
 		args = append(args, nil, nil, nil, nil, nil, nil, nil, nil)
 	}
-	res, err := w.result(`INSERT INTO handshake (conn, leg, began_us, ended_us, bytes_in, bytes_out, err,
+	var id int64
+	err := w.row(`INSERT INTO handshake (conn, leg, began_us, ended_us, bytes_in, bytes_out, err,
 			version, suite, version_name, suite_name, server_name, alpn, resumed, client_cert_asked)
-		VALUES (?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?)`, args...)
+		VALUES (?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?) RETURNING id`, args, &id)
 	if err != nil || h.TLS == nil {
-		return err
-	}
-	id, err := res.LastInsertId()
-	if err != nil {
 		return err
 	}
 	for own, chain := range [][][]byte{h.TLS.PeerCertificates, h.TLS.OwnCertificates} {
