@@ -126,7 +126,7 @@ func decimal(s string) []Explanation {
 	if err != nil || n < -1<<31 || n >= 1<<32 {
 		return nil
 	}
-	return hresult(uint32(n)) //nolint:gosec // both halves of the range are meant
+	return hresult(uint32(n)) // both halves of the range are meant
 }
 
 func known(xs []Explanation) []Explanation {

@@ -55,14 +55,14 @@ func (c *demoCommand) Run(ctx context.Context, e *env) (err error) {
 		if err != nil {
 			return fmt.Errorf("make a folder for the demo's capture: %w", err)
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // a leftover in the temporary folder does no harm
 		file = filepath.Join(dir, "demo.mpdb")
 	}
-	log, closer, err := e.ownLog()
+	log, done, err := e.ownLog()
 	if err != nil {
 		return err
 	}
-	defer closer.Close()
+	defer done()
 	s := &session{face: &c.face, env: e, log: log}
 	account, err := c.play(ctx, s, scenario, file)
 	if err != nil {
@@ -82,7 +82,7 @@ func (c *demoCommand) play(ctx context.Context, s *session, scenario *mpsim.Scen
 	if err != nil {
 		return account, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return account, fmt.Errorf("open a port for the demo's site: %w", err)
 	}

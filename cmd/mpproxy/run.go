@@ -62,11 +62,11 @@ func (c *runCommand) Run(ctx context.Context, e *env) error {
 	if opts.MaxSize, err = parseSize(c.MaxSize); err != nil {
 		return usage(err, "")
 	}
-	log, closer, err := e.ownLog()
+	log, done, err := e.ownLog()
 	if err != nil {
 		return err
 	}
-	defer closer.Close()
+	defer done()
 	file := c.Write
 	if file == "" && !c.NoCapture {
 		if file, err = e.newCapture(time.Now(), c.host()); err != nil {

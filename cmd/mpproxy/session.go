@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -162,7 +161,7 @@ func (s *session) draw(ctx context.Context) (err error) {
 		}
 	}()
 	return tui.Run(ctx, tui.Config{
-		Store: s.store, Soon: s.recorder.Committed(), Theme: s.Theme, Format: s.format(s.env),
+		Store: s.store, Soon: s.recorder.Committed(), Theme: s.Theme, Format: s.format(s.env), Log: s.log,
 		Live: &tui.Live{Connections: s.server.Open, Recorder: s.recorder.Stats},
 	})
 }
@@ -233,7 +232,7 @@ func (s *session) judge(file string) error {
 }
 
 // ownLog is mpproxy's own log, and what closes it.
-func (e *env) ownLog() (*slog.Logger, io.Closer, error) {
+func (e *env) ownLog() (log *slog.Logger, done func(), err error) {
 	path, err := e.place("state", "mpproxy.log")
 	if err != nil {
 		return nil, nil, err
@@ -245,7 +244,7 @@ func (e *env) ownLog() (*slog.Logger, io.Closer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open own log: %w", err)
 	}
-	return slog.New(slog.NewTextHandler(f, nil)), f, nil
+	return slog.New(slog.NewTextHandler(f, nil)), func() { _ = f.Close() }, nil // every line was written when it was said
 }
 
 // newCapture is the file for a capture that the user gave no name.

@@ -54,7 +54,7 @@ func (c *siteCommand) Run(ctx context.Context, e *env) error {
 	if err := c.handOut(site); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", c.Listen)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return usage(fmt.Errorf("site: %w", err), "--listen chooses another address.")
 	}
