@@ -13,30 +13,39 @@ import (
 	"mpproxy/traffic"
 )
 
+// listing is what commands that list exchanges have in common.
+type listing struct {
+	File   string   `arg:"" type:"path" help:"The capture."`
+	Filter []string `arg:"" optional:"" help:"Which exchanges, such as: kind:policy* sev:W"`
+	output
+	Width int `default:"120" help:"How wide lines are."`
+}
+
+// open opens the capture and reads the filter; the caller closes the store.
+func (l *listing) open(e *env) (s *capture.Store, f *filter.Filter, print func(capture.Row) error, err error) {
+	if f, err = parseFilter(l.Filter); err != nil {
+		return nil, nil, nil, err
+	}
+	if print, err = l.printer(e, l.Width); err != nil {
+		return nil, nil, nil, err
+	}
+	s, err = openStore(l.File)
+	return s, f, print, err
+}
+
 // lsCommand is "mpproxy ls".
 type lsCommand struct {
-	File   string   `arg:"" type:"path" help:"The capture."`
-	Filter []string `arg:"" optional:"" help:"What to list, such as: kind:policy* sev:W"`
-	output
-	N     int `short:"n" help:"Only the newest so many." placeholder:"N"`
-	Width int `default:"120" help:"How wide lines are."`
+	listing
+	N int `short:"n" help:"Only the newest so many." placeholder:"N"`
 }
 
 // Run lists.
 func (c *lsCommand) Run(ctx context.Context, e *env) error {
-	f, err := parseFilter(c.Filter)
-	if err != nil {
-		return err
-	}
-	s, err := openStore(c.File)
+	s, f, print, err := c.open(e)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	print, err := c.printer(e, c.Width)
-	if err != nil {
-		return err
-	}
 	from := traffic.ExchangeID(0)
 	if c.N > 0 {
 		if from, err = newest(ctx, s, f, c.N); err != nil {

@@ -12,30 +12,19 @@ import (
 
 // tailCommand is "mpproxy tail".
 type tailCommand struct {
-	File   string   `arg:"" type:"path" help:"The capture."`
-	Filter []string `arg:"" optional:"" help:"What to print."`
-	output
+	listing
 	N      int           `short:"n" default:"20" help:"How many to begin with."`
 	Follow bool          `short:"f" help:"Go on with new ones as they come."`
 	Since  time.Duration `help:"Begin with those of the last so long." placeholder:"10m"`
-	Width  int           `default:"120" help:"How wide lines are."`
 }
 
 // Run prints the newest exchanges, and new ones when asked to.
 func (c *tailCommand) Run(ctx context.Context, e *env) error {
-	f, err := parseFilter(c.Filter)
-	if err != nil {
-		return err
-	}
-	s, err := openStore(c.File)
+	s, f, print, err := c.open(e)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	print, err := c.printer(e, c.Width)
-	if err != nil {
-		return err
-	}
 	t := tailer{store: s, filter: f, print: print}
 	if c.Since > 0 {
 		since, err := filter.Parse(fmt.Sprintf("age:<%dms", c.Since.Milliseconds()), time.Now(), time.Local)
