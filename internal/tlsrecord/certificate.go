@@ -22,6 +22,10 @@ func readCertificate(c *cursor) *Certificate {
 	var m Certificate
 	list, _ := c.vector(3, "certificate list")
 	for !list.empty() {
+		if len(m.Chain) == maxList {
+			list.flaw("not read on after %d certificates", len(m.Chain))
+			break
+		}
 		der, ok := list.vector(3, "certificate")
 		m.Chain = append(m.Chain, DER{der.offset(), der.rest, !ok})
 	}
@@ -59,13 +63,13 @@ func readCertificateRequest(c *cursor, version Version) *CertificateRequest {
 	if version >= TLS12 {
 		var grease bool
 		schemes, _ := c.vector(2, "signature algorithms")
-		m.SignatureSchemes = numbers[SignatureScheme](schemes, "signature algorithms", &grease)
+		m.SignatureSchemes = numbers[SignatureScheme](&schemes, "signature algorithms", &grease)
 	}
 	if len(c.rest) >= 2 {
 		m.AuthoritiesSize = be16(c.rest)
 	}
 	list, _ := c.vector(2, "certificate authorities")
-	m.Authorities = readAuthorities(list)
+	m.Authorities = readAuthorities(&list)
 	c.end("CertificateRequest")
 	return &m
 }

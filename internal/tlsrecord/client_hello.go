@@ -138,23 +138,31 @@ func readClientHello(c *cursor) *ClientHello {
 		id.flaw("a session id of %d bytes, where 32 are the most", len(h.SessionID))
 	}
 	suites, _ := c.vector(2, "cipher suites")
-	h.Suites = numbers[Suite](suites, "cipher suites", &h.GREASE)
+	h.Suites = numbers[Suite](&suites, "cipher suites", &h.GREASE)
 	methods, _ := c.vector(1, "compression methods")
 	h.Compression = methods.rest
 	if c.empty() {
 		return h // as before extensions were invented
 	}
 	extensions, _ := c.vector(2, "extensions")
-	h.Extensions = readExtensions(extensions, h.extension)
+	h.Extensions = readExtensions(&extensions, h.extension)
 	c.end("ClientHello")
 	return h
 }
+
+// maxList is how many extensions or certificates are read of one message. No
+// good message comes near it.
+const maxList = 256
 
 // readExtensions lists extensions and has read look into each, once.
 func readExtensions(c *cursor, read func(ExtensionType, *cursor)) []Extension {
 	var list []Extension
 	seen := map[ExtensionType]bool{}
 	for !c.empty() {
+		if len(list) == maxList {
+			c.flaw("not read on after %d extensions", len(list))
+			return list
+		}
 		offset := c.offset()
 		t, ok := c.uint(2, "extension type")
 		if !ok {
@@ -168,7 +176,7 @@ func readExtensions(c *cursor, read func(ExtensionType, *cursor)) []Extension {
 			continue
 		}
 		seen[e.Type] = true
-		read(e.Type, data)
+		read(e.Type, &data)
 	}
 	return list
 }
@@ -230,7 +238,7 @@ func (h *ClientHello) readServerName(c *cursor) {
 
 func (h *ClientHello) readGroups(c *cursor) {
 	list, _ := c.vector(2, "supported groups")
-	h.Groups = numbers[Group](list, "supported groups", &h.GREASE)
+	h.Groups = numbers[Group](&list, "supported groups", &h.GREASE)
 }
 
 func (h *ClientHello) readPointFormats(c *cursor) {
@@ -240,12 +248,12 @@ func (h *ClientHello) readPointFormats(c *cursor) {
 
 func (h *ClientHello) readSchemes(c *cursor) {
 	list, _ := c.vector(2, "signature algorithms")
-	h.SignatureSchemes = numbers[SignatureScheme](list, "signature algorithms", &h.GREASE)
+	h.SignatureSchemes = numbers[SignatureScheme](&list, "signature algorithms", &h.GREASE)
 }
 
 func (h *ClientHello) readCertificateSchemes(c *cursor) {
 	list, _ := c.vector(2, "certificate signature algorithms")
-	h.CertificateSchemes = numbers[SignatureScheme](list, "certificate signature algorithms", &h.GREASE)
+	h.CertificateSchemes = numbers[SignatureScheme](&list, "certificate signature algorithms", &h.GREASE)
 }
 
 func (h *ClientHello) readALPN(c *cursor) {
@@ -277,7 +285,7 @@ func (h *ClientHello) readPSKs(c *cursor) {
 
 func (h *ClientHello) readVersions(c *cursor) {
 	list, _ := c.vector(1, "supported versions")
-	h.Versions = numbers[Version](list, "supported versions", &h.GREASE)
+	h.Versions = numbers[Version](&list, "supported versions", &h.GREASE)
 }
 
 func (h *ClientHello) readPSKModes(c *cursor) {
@@ -301,5 +309,5 @@ func (h *ClientHello) readKeyShares(c *cursor) {
 
 func (h *ClientHello) readAuthorities(c *cursor) {
 	list, _ := c.vector(2, "certificate authorities")
-	h.Authorities = readAuthorities(list)
+	h.Authorities = readAuthorities(&list)
 }

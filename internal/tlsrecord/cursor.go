@@ -54,11 +54,11 @@ func (c *cursor) uint(size int, what string) (v int, ok bool) {
 
 // vector takes a length of so many bytes and what it counts, or what is there of
 // that.
-func (c *cursor) vector(size int, what string) (*cursor, bool) {
+func (c *cursor) vector(size int, what string) (cursor, bool) {
 	n, ok := c.uint(size, what)
 	start := c.at
 	b, whole := c.bytes(n, what)
-	return &cursor{rest: b, at: start, src: c.src}, ok && whole
+	return cursor{rest: b, at: start, src: c.src}, ok && whole
 }
 
 // end notes bytes that are left over.

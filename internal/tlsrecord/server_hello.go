@@ -60,7 +60,7 @@ func readServerHello(c *cursor) *ServerHello {
 		return h
 	}
 	extensions, _ := c.vector(2, "extensions")
-	h.Extensions = readExtensions(extensions, h.extension)
+	h.Extensions = readExtensions(&extensions, h.extension)
 	c.end("ServerHello")
 	return h
 }
