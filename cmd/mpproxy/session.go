@@ -21,8 +21,9 @@ import (
 	"mpproxy/tui"
 )
 
-// closeTime bounds what the recorder may still do after the last connection.
-const closeTime = 20 * time.Second
+// closeTime bounds how long the recorder may go on looking closer at what it
+// has recorded, after the last connection.
+const closeTime = 5 * time.Second
 
 // face is how a running proxy shows itself: on the screen, or line by line.
 type face struct {

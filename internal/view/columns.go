@@ -288,13 +288,15 @@ func status(r capture.Row) string {
 	return "-"
 }
 
-// Duration is a time as lists show it: "412µs" is "0ms", "31ms", "2.31s", "3m".
+// Duration is a time as lists show it: "0.4ms", "31ms", "2.31s", "3m".
 func Duration(d time.Duration) string {
 	switch {
 	case d <= 0:
 		return ""
-	case d < time.Second:
-		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < 10*time.Millisecond-50*time.Microsecond:
+		return fmt.Sprintf("%.1fms", float64(d.Microseconds())/1e3)
+	case d < time.Second-500*time.Microsecond:
+		return fmt.Sprintf("%.0fms", float64(d.Microseconds())/1e3)
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.2fs", d.Seconds())
 	case d < 2*time.Minute:

@@ -92,7 +92,7 @@ func TestSizeAndDuration(t *testing.T) {
 			t.Errorf("Size(%d) = %s, want %s", n, got, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{0: "", 412 * time.Microsecond: "0ms", 31 * time.Millisecond: "31ms", 2310 * time.Millisecond: "2.31s", 12 * time.Second: "12s", 3 * time.Minute: "3m"} {
+	for d, want := range map[time.Duration]string{0: "", 412 * time.Microsecond: "0.4ms", 9990 * time.Microsecond: "10ms", 999_900 * time.Microsecond: "1.00s", 31 * time.Millisecond: "31ms", 2310 * time.Millisecond: "2.31s", 12 * time.Second: "12s", 3 * time.Minute: "3m"} {
 		if got := Duration(d); got != want {
 			t.Errorf("Duration(%s) = %s, want %s", d, got, want)
 		}
