@@ -78,8 +78,10 @@ func (t *Transcript) weighEncrypted() {
 const serverHelloMin = 42
 
 // guess12 goes by the outer record type, which stays readable before TLS 1.3.
+// It is used for an unknown version too, and so waits for an encrypted handshake
+// record, which TLS 1.3 has not, before it takes anything for data.
 func (s *Stream) guess12() {
-	changed, finished := false, false
+	changed, finished, before13 := false, false, false
 	for i := range s.Messages {
 		m := &s.Messages[i]
 		switch m.Content {
@@ -91,14 +93,14 @@ func (s *Stream) guess12() {
 		case ContentHandshake:
 			if m.Encrypted {
 				m.Guess = s.guessHandshake(m, changed && !finished)
-				finished = true
+				finished, before13 = true, true
 			}
 		case ContentAlert:
 			if m.Encrypted {
 				m.Guess = SealedAlert
 			}
 		case ContentApplicationData:
-			if changed {
+			if before13 {
 				m.Guess = SealedData
 			}
 		}

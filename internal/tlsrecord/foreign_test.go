@@ -157,7 +157,7 @@ func TestGoHellos(t *testing.T) {
 	}
 	checkStack(t, Parse(helloOf(t, &tls.Config{ServerName: serverName}), nil).ClientHello(), "Go 1.26 or later")
 	for _, v := range []uint16{tls.VersionTLS10, tls.VersionTLS12} {
-		config := &tls.Config{ServerName: serverName, MinVersion: v, MaxVersion: v} //nolint:gosec // old versions on purpose
+		config := &tls.Config{ServerName: serverName, MinVersion: v, MaxVersion: v}
 		checkStack(t, Parse(helloOf(t, config), nil).ClientHello(), "Go, 1.22 or older or with curves or versions set")
 	}
 }
@@ -248,32 +248,8 @@ func TestRenegotiation(t *testing.T) {
 // when the client has said something.
 func renegotiate(t *testing.T, s *site, client *tls.Config) *Transcript {
 	t.Helper()
-	dir := t.TempDir()
-	writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", s.server.Certificate[0])
-	key, err := x509.MarshalPKCS8PrivateKey(s.server.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, filepath.Join(dir, "key.pem"), "PRIVATE KEY", key)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2",
-		"-cert", filepath.Join(dir, "cert.pem"), "-key", filepath.Join(dir, "key.pem"))
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("openssl is needed for this test: %v", err)
-	}
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
-	server := &lines{r: out}
-	conn, err := net.Dial("tcp", "127.0.0.1:"+server.await(t, `ACCEPT .*:(\d+)`))
+	server, in, port := startServer(t, s)
+	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,6 +286,79 @@ func renegotiate(t *testing.T, s *site, client *tls.Config) *Transcript {
 	return Parse(tapped.out.Bytes(), tapped.in.Bytes())
 }
 
+// startServer starts openssl s_server for one TLS 1.2 connection, until the
+// test is over.
+func startServer(t *testing.T, s *site) (out *lines, in io.Writer, port string) {
+	t.Helper()
+	dir := t.TempDir()
+	writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", s.server.Certificate[0])
+	key, err := x509.MarshalPKCS8PrivateKey(s.server.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, filepath.Join(dir, "key.pem"), "PRIVATE KEY", key)
+	cmd := exec.CommandContext(t.Context(), "openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2",
+		"-cert", filepath.Join(dir, "cert.pem"), "-key", filepath.Join(dir, "key.pem"))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("openssl is needed for this test: %v", err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	out = &lines{r: stdout}
+	return out, stdin, out.await(t, `ACCEPT .*:(\d+)`)
+}
+
+// TestEncryptThenMAC watches two programs that put the MAC behind the
+// ciphertext, which crypto/tls does not know.
+func TestEncryptThenMAC(t *testing.T) {
+	_, _, port := startServer(t, newSite(t))
+	server, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	var got *Transcript
+	dialled(t, func(port string) []string {
+		return []string{"openssl", "s_client", "-connect", "127.0.0.1:" + port, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"}
+	}, func(client net.Conn) {
+		tapped := &tap{Conn: client}
+		answers := make(chan struct{})
+		go func() {
+			defer close(answers)
+			io.Copy(tapped, server)
+			client.Close()
+		}()
+		io.Copy(server, tapped)
+		server.(*net.TCPConn).CloseWrite()
+		<-answers
+		got = Parse(tapped.in.Bytes(), tapped.out.Bytes())
+	})
+	checkWhole(t, got)
+	if h := got.ServerHello(); h == nil || !h.Has(ExtEncryptThenMAC) {
+		t.Fatalf("encrypt-then-MAC is not agreed on:\n%s", got)
+	}
+	for _, side := range []Side{Client, Server} {
+		for _, m := range got.Of(side).Messages {
+			if m.Guess == SealedFinished {
+				within(t, "Finished", m.Plain, handshakeHeader+12)
+			}
+		}
+		if !got.Of(side).hasGuess(SealedFinished) {
+			t.Errorf("the %s's Finished is not seen:\n%s", side, got)
+		}
+	}
+}
+
 // tap remembers what goes through a connection.
 type tap struct {
 	net.Conn
@@ -338,7 +387,7 @@ func (l *lines) await(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
 	for b := make([]byte, 1024); ; {
-		if m := re.FindSubmatch(l.all); m != nil && (bytes.HasSuffix(l.all, []byte("\n"))) {
+		if m := re.FindSubmatch(l.all); m != nil && bytes.HasSuffix(l.all, []byte("\n")) {
 			return string(m[1])
 		}
 		n, err := l.r.Read(b)

@@ -130,11 +130,11 @@ func newSite(t testing.TB) *site {
 }
 
 func (s *site) clientConfig(v Version) *tls.Config {
-	return &tls.Config{RootCAs: s.ca.pool(), ServerName: serverName, MinVersion: uint16(v), MaxVersion: uint16(v)} //nolint:gosec // old versions on purpose
+	return &tls.Config{RootCAs: s.ca.pool(), ServerName: serverName, MinVersion: uint16(v), MaxVersion: uint16(v)}
 }
 
 func (s *site) serverConfig() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{*s.server}, ClientCAs: s.ca.pool(), MinVersion: tls.VersionTLS10} //nolint:gosec // old versions on purpose
+	return &tls.Config{Certificates: []tls.Certificate{*s.server}, ClientCAs: s.ca.pool(), MinVersion: tls.VersionTLS10}
 }
 
 // TestHandshakes reads handshakes of crypto/tls in every version. What fails
@@ -436,7 +436,7 @@ var errSeen = errors.New("seen")
 // helloSeen is a ClientHello as crypto/tls reads it; nil when it refuses it.
 func helloSeen(b []byte) *tls.ClientHelloInfo {
 	var seen *tls.ClientHelloInfo
-	config := &tls.Config{MinVersion: tls.VersionTLS10, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) { //nolint:gosec // old versions on purpose
+	config := &tls.Config{MinVersion: tls.VersionTLS10, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		seen = h
 		return nil, errSeen
 	}}

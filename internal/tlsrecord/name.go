@@ -3,7 +3,6 @@ package tlsrecord
 import (
 	"encoding/asn1"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -131,14 +130,15 @@ func latin1(b []byte) string {
 
 // escapeValue escapes as RFC 4514, 2.4 asks, and all that cannot be printed.
 func escapeValue(s string) string {
+	const digits = "0123456789ABCDEF"
 	var out strings.Builder
 	for i, r := range s {
 		size := utf8.RuneLen(r)
 		last := i+size >= len(s)
 		switch {
 		case !unicode.IsPrint(r):
-			for _, b := range []byte(string(r)) {
-				fmt.Fprintf(&out, "\\%02X", b)
+			for _, b := range utf8.AppendRune(nil, r) {
+				out.Write([]byte{'\\', digits[b>>4], digits[b&15]})
 			}
 		case strings.ContainsRune(`,+"\<>;`, r), i == 0 && (r == ' ' || r == '#'), last && r == ' ':
 			out.WriteByte('\\')

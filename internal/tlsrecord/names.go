@@ -330,8 +330,8 @@ func (s SignatureScheme) String() string {
 	return hexName(uint64(s), 4)
 }
 
-// SHA1 is true for schemes with a hash that is no longer trusted, SHA-1 or MD5.
-func (s SignatureScheme) SHA1() bool { return s>>8 == 1 || s>>8 == 2 }
+// SHA1 is true for the schemes of TLS 1.2 that sign a SHA-1.
+func (s SignatureScheme) SHA1() bool { return s>>8 == 2 }
 
 // signatureSchemes are the registered ones (IANA TLS SignatureScheme).
 var signatureSchemes = map[SignatureScheme]string{

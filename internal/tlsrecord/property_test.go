@@ -260,8 +260,23 @@ func TestHello(t *testing.T) {
 	}
 	client, _ = readVector(t, "testdata/java17_tls12.txt")
 	h = Parse(client, nil).ClientHello()
+	if e, ok := h.Extension(ExtExtendedMasterSecret); !ok || len(e.Data) != 0 {
+		t.Error("an extension is not found")
+	}
+	if first, last := h.SignatureSchemes[0], h.SignatureSchemes[len(h.SignatureSchemes)-1]; first.SHA1() || !last.SHA1() {
+		t.Errorf("SHA-1 in %s or not in %s", first, last)
+	}
 	if h.Offers(TLS13) || h.Offers(TLS10) || !h.Offers(TLS12) || !h.SecureRenegotiation() {
 		t.Error("a hello held to TLS 1.2 offers something else")
+	}
+}
+
+// TestCertain tells guesses by the protocol's rules from those by size.
+func TestCertain(t *testing.T) {
+	for g := range guesses {
+		if want := strings.HasSuffix(Guess(g).String(), "by its size"); Guess(g) != NoGuess && Guess(g).Certain() == want {
+			t.Errorf("%q is certain: %t", Guess(g), !want)
+		}
 	}
 }
 

@@ -20,6 +20,9 @@ type Renegotiation struct {
 // Renegotiation finds the first renegotiation; nil when there is none.
 func (t *Transcript) Renegotiation() *Renegotiation {
 	server, client := t.Server.secondHandshake(), t.Client.secondHandshake()
+	if client != nil && client.Is(TypeClientHello) && t.mayBeRetried(client) {
+		client = nil
+	}
 	if server == nil && client == nil {
 		return nil
 	}
@@ -37,16 +40,23 @@ func (t *Transcript) Renegotiation() *Renegotiation {
 	return r
 }
 
+// mayBeRetried is true for a second ClientHello in clear that a
+// HelloRetryRequest asked for, or may have.
+func (t *Transcript) mayBeRetried(second *Message) bool {
+	h, ok := second.Body.(*ClientHello)
+	return t.Retry() != nil || t.Server.Size == 0 && ok && h.Offers(TLS13)
+}
+
 // secondHandshake is the first message of another handshake.
 func (s *Stream) secondHandshake() *Message {
-	finished := false
+	hello := false
 	for i := range s.Messages {
 		m := &s.Messages[i]
 		switch {
-		case m.Guess == SealedFinished:
-			finished = true
-		case m.Guess == SealedHelloRequest, m.Guess == SealedHandshake, m.Is(TypeHelloRequest), finished && m.Is(TypeClientHello):
+		case m.Guess == SealedHelloRequest, m.Guess == SealedHandshake, m.Is(TypeHelloRequest), hello && m.Is(TypeClientHello):
 			return m
+		case m.Is(TypeClientHello):
+			hello = true
 		}
 	}
 	return nil

@@ -117,8 +117,10 @@ var stacks = []stack{
 	{"Go 1.26 or later", Measured, append(goFeatures(), offersGroup(GroupP256MLKEM768))},
 	{"Go 1.24 or 1.25", Inferred, append(goFeatures(), offersGroup(GroupX25519MLKEM768), lacksGroup(GroupP256MLKEM768))},
 	{"Go 1.23", Inferred, append(goFeatures(), offersGroup(GroupX25519Kyber))},
-	{"Go, 1.22 or older or with curves or versions set", Measured,
-		append(goFeatures(), lacksGroup(GroupX25519MLKEM768), lacksGroup(GroupX25519Kyber))},
+	{
+		"Go, 1.22 or older or with curves or versions set", Measured,
+		append(goFeatures(), lacksGroup(GroupX25519MLKEM768), lacksGroup(GroupX25519Kyber)),
+	},
 
 	{"Java 13 or later", Measured, []feature{has(ExtStatusRequestV2), has(ExtStatusRequest), has(ExtSessionTicket), pointFormats(0), lacks(ExtEncryptThenMAC)}},
 	{"Java 8 or 11", Inferred, []feature{has(ExtStatusRequestV2), has(ExtStatusRequest), lacks(ExtSessionTicket), pointFormats(0), lacks(ExtEncryptThenMAC)}},

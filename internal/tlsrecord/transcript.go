@@ -39,7 +39,9 @@ type Transcript struct {
 }
 
 // Parse reads what the TLS client and the TLS server of one connection sent,
-// each from its first byte on. Either may be nil or cut short anywhere. The
+// each from its first byte on. Either may be nil or cut short anywhere. On a leg
+// where the peer is an agent, what came in is the client's and what went out the
+// server's; on the leg to a management point it is the other way round. The
 // result shares the bytes, which must not change as long as it is used.
 func Parse(client, server []byte) *Transcript {
 	t := &Transcript{
