@@ -87,6 +87,10 @@ type UpstreamTLS struct {
 	// MaxVersion is the highest version offered; zero is TLS 1.2, because IIS
 	// asks for client certificates by renegotiation, which TLS 1.3 has not.
 	MaxVersion uint16
+	// Prime asks for a HEAD of the same target before a large upload begins a
+	// connection, so that a renegotiation for the client certificate is over
+	// when the body goes out.
+	Prime bool
 	// Certificate is shown when the management point asks for one; nil shows
 	// none.
 	Certificate *tls.Certificate

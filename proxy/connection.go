@@ -107,6 +107,9 @@ func (c *connection) relayTo(ctx context.Context, t Target, r *relay) error {
 		return err
 	}
 	c.up, r.up = up, up
+	if t.TLS && c.s.Upstream.Prime && r.sealed == nil {
+		c.prime(up)
+	}
 	return r.run(ctx)
 }
 

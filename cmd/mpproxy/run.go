@@ -36,6 +36,7 @@ type runCommand struct {
 	UpstreamTLSMax          string   `name:"upstream-tls-max" enum:"1.2,1.3" default:"1.2" help:"Highest TLS version to offer the management point. 1.2, since IIS asks for client certificates by renegotiation, which 1.3 has not."`
 	UpstreamTLSProfile      string   `name:"upstream-tls-profile" enum:"default,legacy" default:"default" help:"default, or legacy: also TLS 1.0, RSA key exchange, 3DES and SHA-1 signatures toward the management point."`
 	TLSProfile              string   `name:"tls-profile" enum:"default,legacy" default:"default" help:"The same toward agents."`
+	Prime                   bool     `help:"Before a large upload opens a connection to the management point, ask it for a HEAD first, so that a renegotiation for the client certificate is over (IIS answers 413 else)."`
 	ClientCertOnlyForAgents bool     `help:"Show --client-cert only for agents that have shown a certificate themselves, so that mpproxy does not hide that one has none."`
 	ClientCert              string   `type:"path" help:"Client certificate for the management point (PEM with key, or PFX)."`
 	ClientCertPasswordFile  string   `type:"path" help:"File with the password of a PFX."`
@@ -273,7 +274,7 @@ func defaultListen(mode proxy.Mode, t proxy.Target) string {
 func (c *runCommand) upstreamTLS() (u proxy.UpstreamTLS, err error) {
 	u = proxy.UpstreamTLS{
 		Insecure: c.UpstreamInsecure, MaxVersion: tls.VersionTLS12,
-		OnlyForAgents: c.ClientCertOnlyForAgents, Profile: profile(c.UpstreamTLSProfile),
+		OnlyForAgents: c.ClientCertOnlyForAgents, Prime: c.Prime, Profile: profile(c.UpstreamTLSProfile),
 	}
 	if c.UpstreamTLSMax == "1.3" {
 		u.MaxVersion = tls.VersionTLS13
