@@ -29,6 +29,7 @@ type runCommand struct {
 	Key   string   `type:"path" help:"Key of --cert, when it is not in the same file."`
 	CA    string   `name:"ca" type:"path" help:"Authority that mints certificates (PEM). Default: mpproxy's own, made on first use."`
 	CAKey string   `name:"ca-key" type:"path" help:"Key of --ca."`
+	CRL   string   `name:"crl" help:"Serve the authority's revocation list at this URL and name it in minted certificates: agents that check revocation refuse certificates without one." placeholder:"http://HOST:PORT/mpproxy.crl"`
 	Host  []string `help:"Further names for minted certificates." placeholder:"NAME"`
 
 	UpstreamCA              string   `name:"upstream-ca" type:"path" help:"Authorities to trust for the management point (PEM), in place of the system's."`
@@ -51,6 +52,9 @@ type runCommand struct {
 	NoCapture bool   `help:"Record nothing, show nothing."`
 	Rules     string `type:"path" help:"A file of rules to apply." placeholder:"FILE.yaml"`
 	face
+
+	// authority mints certificates, when some listener needs it.
+	authority *pki.CA
 }
 
 // Run proxies until it is told to stop.
@@ -80,6 +84,13 @@ func (c *runCommand) Run(ctx context.Context, e *env) error {
 	s := &session{face: &c.face, env: e, log: log}
 	if err := s.open(file, opts, cfg); err != nil {
 		return err
+	}
+	if c.CRL != "" {
+		serve, err := crlServer(ctx, c.CRL, c.authority)
+		if err != nil {
+			return errors.Join(usage(err, "--crl names a URL of this machine."), s.close())
+		}
+		s.works = append(s.works, serve)
 	}
 	c.greet(e, s.server, cfg.Listeners, file)
 	if err := s.run(ctx); err != nil {
@@ -195,7 +206,7 @@ func (c *runCommand) config(e *env) (proxy.Config, error) {
 	if cfg.Upstream, err = c.upstreamTLS(); err != nil {
 		return cfg, usage(err, "")
 	}
-	if cfg.Mint, err = c.minter(e, cfg.Listeners); err != nil {
+	if cfg.Mint, c.authority, err = c.minter(e, cfg.Listeners); err != nil {
 		return cfg, usage(err, "")
 	}
 	if c.KeyLog != "" {
@@ -302,20 +313,22 @@ func (c *runCommand) upstreamTLS() (u proxy.UpstreamTLS, err error) {
 }
 
 // minter opens the authority, when some listener may have to mint.
-func (c *runCommand) minter(e *env, ls []proxy.Listener) (*pki.Minter, error) {
+func (c *runCommand) minter(e *env, ls []proxy.Listener) (*pki.Minter, *pki.CA, error) {
 	needed := false
 	for _, l := range ls {
 		opens := l.Scheme != proxy.HTTP && l.Certificate == nil || l.Mode != proxy.Reverse
 		needed = needed || opens && l.TLS != proxy.Passthrough
 	}
 	if !needed {
-		return nil, nil
+		return nil, nil, nil
 	}
 	ca, err := openCA(e, c.CA, c.CAKey)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return ca.Minter(nil), nil
+	m := ca.Minter(nil)
+	m.CRL = c.CRL
+	return m, ca, nil
 }
 
 // openCA is the given authority, or mpproxy's own, made on first use.

@@ -28,6 +28,8 @@ type IssueRequest struct {
 	Usage      []x509.ExtKeyUsage
 	// ExtraOIDs are purposes beside Usage.
 	ExtraOIDs []asn1.ObjectIdentifier
+	// CRL is where the issuer's revocation list is; empty names none.
+	CRL string
 	// Key is the subject's key; nil makes a new RSA-2048 key.
 	Key crypto.Signer
 	// NotBefore and NotAfter bound the validity, to the second. A zero
@@ -75,6 +77,9 @@ func issue(r IssueRequest, ca *CA) (*x509.Certificate, crypto.Signer, error) {
 	template.DNSNames, template.IPAddresses = r.DNSNames, r.IPs
 	template.ExtKeyUsage, template.UnknownExtKeyUsage = r.Usage, r.ExtraOIDs
 	template.KeyUsage = leafUsage(key)
+	if r.CRL != "" {
+		template.CRLDistributionPoints = []string{r.CRL}
+	}
 	parent, signer := template, key
 	if ca != nil {
 		parent, signer = ca.Cert, ca.Key

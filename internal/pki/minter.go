@@ -33,6 +33,10 @@ const (
 // remembers the ones used last. All share one RSA and one ECDSA key, since
 // making a key takes longer than a handshake. Any goroutine may use it.
 type Minter struct {
+	// CRL is where leaves say that the authority's revocation list is; empty
+	// leaves it out. Set it before the first Leaf.
+	CRL string
+
 	ca      *CA
 	now     func() time.Time
 	rsaKey  func() (crypto.Signer, error)
@@ -145,6 +149,7 @@ func (m *Minter) mint(names []string, ecdsaOK bool) (*tls.Certificate, error) {
 	}
 	r := IssueRequest{
 		Usage:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		CRL:       m.CRL,
 		Key:       key,
 		NotBefore: later(now.Add(-backdate), m.ca.Cert.NotBefore),
 		NotAfter:  earlier(now.Add(leafLifetime-backdate), m.ca.Cert.NotAfter),
