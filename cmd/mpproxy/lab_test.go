@@ -1,0 +1,903 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mpproxy/capture"
+	"mpproxy/diagnose"
+	"mpproxy/internal/pki"
+	"mpproxy/proxy"
+	"mpproxy/traffic"
+)
+
+// lab has what all cases share: authorities and keys, which take long to make.
+type lab struct {
+	dir                string
+	site, mpproxy, odd *pki.CA
+	key, other         *rsa.PrivateKey
+	mint               *pki.Minter
+	serials            int64
+	mu                 sync.Mutex
+}
+
+const mpName = "mp01.lab.example"
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{dir: t.TempDir(), serials: 1000}
+	for name, ca := range map[string]**pki.CA{"Lab Site CA": &l.site, "mpproxy lab": &l.mpproxy, "Another CA": &l.odd} {
+		made, err := pki.NewCA(name, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		*ca = made
+	}
+	for _, k := range []**rsa.PrivateKey{&l.key, &l.other} {
+		made, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*k = made
+	}
+	l.mint = l.mpproxy.Minter(nil)
+	for name, ca := range map[string]*pki.CA{"site": l.site, "mpproxy": l.mpproxy, "odd": l.odd} {
+		l.write(t, name+".pem", ca.PEM())
+	}
+	return l
+}
+
+func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
+
+func (l *lab) write(t *testing.T, name string, b []byte) string {
+	t.Helper()
+	if err := os.WriteFile(l.file(name), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return l.file(name)
+}
+
+// cert issues a certificate, good but for what the change makes of it.
+func (l *lab) cert(t *testing.T, ca *pki.CA, change func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
+	return l.certFor(t, ca, l.key, change)
+}
+
+func (l *lab) certFor(t *testing.T, ca *pki.CA, key crypto.Signer, change func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
+	l.mu.Lock()
+	l.serials++
+	serial := l.serials
+	l.mu.Unlock()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: mpName}, DNSNames: []string{mpName},
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if change != nil {
+		change(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.Cert, key.Public(), ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der, ca.Cert.Raw}, PrivateKey: key}
+}
+
+// agentCert issues an agent's certificate.
+func (l *lab) agentCert(t *testing.T, ca *pki.CA, change func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
+	return l.cert(t, ca, func(c *x509.Certificate) {
+		c.Subject, c.DNSNames = pkix.Name{CommonName: "PC-0419.lab.example"}, []string{"PC-0419.lab.example"}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+// intermediate is an authority below another one.
+func (l *lab) intermediate(t *testing.T, root *pki.CA) *pki.CA {
+	t.Helper()
+	made := l.certFor(t, root, l.other, func(c *x509.Certificate) {
+		c.Subject, c.DNSNames = pkix.Name{CommonName: "Lab Issuing CA"}, nil
+		c.IsCA, c.BasicConstraintsValid, c.ExtKeyUsage = true, true, nil
+		c.KeyUsage = x509.KeyUsageCertSign
+	})
+	cert, err := x509.ParseCertificate(made.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pki.CA{Cert: cert, Key: l.other}
+}
+
+// pem writes a certificate with its key for foreign programs.
+func (l *lab) pem(t *testing.T, name string, c tls.Certificate) string {
+	t.Helper()
+	var b bytes.Buffer
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = pem.Encode(&b, &pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
+	return l.write(t, name, b.Bytes())
+}
+
+// run runs one case's traffic through a proxy into a capture, and diagnoses it.
+func (l *lab) run(t *testing.T, c *labCase) ([]diagnose.Group, int) {
+	t.Helper()
+	return judgeFile(t, l.record(t, c))
+}
+
+// record runs one case's traffic and gives the capture's file.
+func (l *lab) record(t *testing.T, c *labCase) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "lab.mpdb")
+	rec, err := capture.Create(file, capture.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &closings{Recorder: rec, closed: make(chan traffic.ConnID, 1000)}
+	listener := proxy.Listener{Scheme: proxy.HTTPS}
+	if c.listener != nil {
+		listener = c.listener(t, l)
+	}
+	listener.Address = "127.0.0.1:0"
+	cfg := proxy.Config{Sink: sink, Mint: l.mint, HandshakeTimeout: 5 * time.Second, HalfClosed: time.Second, Drain: time.Second}
+	if c.timeout > 0 {
+		cfg.HandshakeTimeout = c.timeout
+	}
+	cfg.Upstream.Roots = l.site.Pool()
+	if c.upstream != nil {
+		cfg.Upstream = c.upstream(t, l)
+	}
+	if c.mp == nil {
+		c.mp = goodMP
+	}
+	listener.Upstream = c.mp(t, l)
+	cfg.Listeners = []proxy.Listener{listener}
+	server, err := proxy.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx) }()
+	c.agent(t, l, server.Addrs()[0].String())
+	for range max(c.conns, 1) {
+		select {
+		case <-sink.closed:
+		case <-time.After(20 * time.Second):
+			t.Error("a connection was never closed")
+		}
+	}
+	cancel()
+	server.Kill()
+	<-done
+	if err := rec.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func judgeFile(t *testing.T, file string) ([]diagnose.Group, int) {
+	t.Helper()
+	s, err := capture.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	d := &diagnosis{store: s, now: time.Now()}
+	if err := d.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d.folding.Groups(), d.folding.Conns
+}
+
+// closings tells which connections are closed and recorded.
+type closings struct {
+	*capture.Recorder
+	closed chan traffic.ConnID
+}
+
+func (c *closings) Take(e traffic.Event) {
+	c.Recorder.Take(e)
+	if e, ok := e.(traffic.ConnClosed); ok {
+		c.closed <- e.Conn.ID
+	}
+}
+
+// Management points.
+
+// mpThat serves TLS with a configuration, and answers with these replies in
+// turn, the last one again and again. A nil configuration is plain HTTP.
+func mpThat(t *testing.T, cfg *tls.Config, replies ...string) proxy.Target {
+	t.Helper()
+	return mpRaw(t, cfg != nil, func(c net.Conn) {
+		defer c.Close()
+		if cfg != nil {
+			c = tls.Server(c, cfg)
+		}
+		in := bufio.NewReader(c)
+		for i := 0; ; i++ {
+			r, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			reply := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+			if len(replies) > 0 {
+				reply = replies[min(i, len(replies)-1)]
+			}
+			if _, err := io.WriteString(c, reply); err != nil || r.Close {
+				return
+			}
+		}
+	})
+}
+
+// mpRaw listens as a management point whose connections are handled by hand.
+func mpRaw(t *testing.T, secure bool, handle func(net.Conn)) proxy.Target {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+			go handle(c)
+		}
+	}()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return proxy.Target{Host: mpName, Port: port, Address: l.Addr().String(), TLS: secure}
+}
+
+func goodMP(t *testing.T, l *lab) proxy.Target {
+	return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}})
+}
+
+// mpWith has a certificate that is good but for a change.
+func mpWith(change func(*x509.Certificate)) func(*testing.T, *lab) proxy.Target {
+	return func(t *testing.T, l *lab) proxy.Target {
+		return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, change)}})
+	}
+}
+
+// mpCfg has a good certificate and a configuration.
+func mpCfg(change func(*lab, *tls.Config), replies ...string) func(*testing.T, *lab) proxy.Target {
+	return func(t *testing.T, l *lab) proxy.Target {
+		cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}}
+		change(l, cfg)
+		return mpThat(t, cfg, replies...)
+	}
+}
+
+func mpPlainReplies(replies ...string) func(*testing.T, *lab) proxy.Target {
+	return func(t *testing.T, _ *lab) proxy.Target { return mpThat(t, nil, replies...) }
+}
+
+// upstreamWith gives mpproxy a client certificate.
+func upstreamWith(ca func(*lab) *pki.CA, max uint16, change func(*x509.Certificate)) func(*testing.T, *lab) proxy.UpstreamTLS {
+	return func(t *testing.T, l *lab) proxy.UpstreamTLS {
+		cert := l.agentCert(t, ca(l), change)
+		return proxy.UpstreamTLS{Roots: l.site.Pool(), Certificate: &cert, MaxVersion: max}
+	}
+}
+
+func siteCA(l *lab) *pki.CA { return l.site }
+func oddCA(l *lab) *pki.CA  { return l.odd }
+
+func upTo13(_ *testing.T, l *lab) proxy.UpstreamTLS {
+	return proxy.UpstreamTLS{Roots: l.site.Pool(), MaxVersion: tls.VersionTLS13}
+}
+
+// shows is a listener that shows a certificate good but for a change, issued by
+// the site.
+func shows(change func(*x509.Certificate)) func(*testing.T, *lab) proxy.Listener {
+	return func(t *testing.T, l *lab) proxy.Listener {
+		cert := l.cert(t, l.site, change)
+		return proxy.Listener{Scheme: proxy.HTTPS, Certificate: &cert}
+	}
+}
+
+func sealed(*testing.T, *lab) proxy.Listener { return proxy.Listener{TLS: proxy.Passthrough} }
+func plain(*testing.T, *lab) proxy.Listener  { return proxy.Listener{Scheme: proxy.HTTP} }
+
+// Agents.
+
+const labRequest = "GET /SMS_MP/.sms_aut?mplist HTTP/1.1\r\nHost: mp01.lab.example\r\n\r\n"
+
+// goAgent speaks with a TLS configuration in Go and sends requests, each after
+// the answer to the one before.
+func goAgent(change func(*testing.T, *lab, *tls.Config), requests ...string) func(*testing.T, *lab, string) {
+	return func(t *testing.T, l *lab, addr string) {
+		cfg := &tls.Config{ServerName: mpName, RootCAs: l.mpproxy.Pool()}
+		if change != nil {
+			change(t, l, cfg)
+		}
+		raw := dialLab(t, addr)
+		defer raw.Close()
+		c := tls.Client(raw, cfg)
+		if len(requests) == 0 {
+			requests = []string{labRequest}
+		}
+		in := bufio.NewReader(c)
+		for _, r := range requests {
+			if _, err := io.WriteString(c, r); err != nil {
+				return
+			}
+			reply, err := http.ReadResponse(in, nil)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, reply.Body)
+		}
+		c.Close()
+	}
+}
+
+// trustsSite is an agent that trusts the site's authority, not mpproxy's.
+func trustsSite(change func(*tls.Config)) func(*testing.T, *lab, *tls.Config) {
+	return func(_ *testing.T, l *lab, cfg *tls.Config) {
+		cfg.RootCAs = l.site.Pool()
+		if change != nil {
+			change(cfg)
+		}
+	}
+}
+
+func withCert(change func(*x509.Certificate)) func(*testing.T, *lab, *tls.Config) {
+	return func(t *testing.T, l *lab, cfg *tls.Config) {
+		cert := l.agentCert(t, l.site, change)
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+	}
+}
+
+func dialLab(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c.(*net.TCPConn)
+}
+
+// rawAgent sends bytes and then ends the connection as told.
+func rawAgent(send string, end func(*net.TCPConn)) func(*testing.T, *lab, string) {
+	return func(t *testing.T, _ *lab, addr string) {
+		c := dialLab(t, addr)
+		_, _ = io.WriteString(c, send)
+		end(c)
+		_, _ = io.Copy(io.Discard, c)
+		c.Close()
+	}
+}
+
+func fin(c *net.TCPConn)  { _ = c.CloseWrite() }
+func rst(c *net.TCPConn)  { _ = c.SetLinger(0); c.Close() }
+func wait(c *net.TCPConn) {}
+
+// hello is the ClientHello of a Go client.
+func hello(max uint16) []byte {
+	a, b := net.Pipe()
+	go func() { _ = tls.Client(a, &tls.Config{ServerName: mpName, MaxVersion: max}).Handshake(); a.Close() }()
+	defer b.Close()
+	head := make([]byte, 5)
+	_, _ = io.ReadFull(b, head)
+	body := make([]byte, int(head[3])<<8|int(head[4]))
+	_, _ = io.ReadFull(b, body)
+	return append(head, body...)
+}
+
+// afterFlight sends a hello, reads the server's flight, sends bytes and ends.
+func afterFlight(max uint16, send string, end func(*net.TCPConn)) func(*testing.T, *lab, string) {
+	return func(t *testing.T, _ *lab, addr string) {
+		c := dialLab(t, addr)
+		_, _ = c.Write(hello(max))
+		for first := true; ; first = false { // records, until the server waits
+			head := make([]byte, 5)
+			if !first {
+				_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			}
+			if _, err := io.ReadFull(c, head); err != nil {
+				break
+			}
+			_, _ = io.CopyN(io.Discard, c, int64(head[3])<<8|int64(head[4]))
+		}
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_, _ = io.WriteString(c, send)
+		end(c)
+		_, _ = io.Copy(io.Discard, c)
+		c.Close()
+	}
+}
+
+func fatalAlert(code byte) string { return string([]byte{21, 3, 3, 0, 2, 2, code}) }
+
+// twice makes an agent come twice.
+func twice(agent func(*testing.T, *lab, string)) func(*testing.T, *lab, string) {
+	return func(t *testing.T, l *lab, addr string) { agent(t, l, addr); agent(t, l, addr) }
+}
+
+// openssl runs s_client with the request on its standard input.
+func openssl(args ...string) func(*testing.T, *lab, string) {
+	return func(t *testing.T, l *lab, addr string) {
+		args := append([]string{"s_client", "-connect", addr, "-servername", mpName, "-ign_eof", "-quiet"}, l.files(args)...)
+		foreign(t, strings.Replace(labRequest, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1), "openssl", args...)
+	}
+}
+
+func gnutls(args ...string) func(*testing.T, *lab, string) {
+	return func(t *testing.T, l *lab, addr string) {
+		host, port, _ := net.SplitHostPort(addr)
+		args := append([]string{"-p", port, "--sni-hostname", mpName, "--verify-hostname", mpName}, l.files(args)...)
+		foreign(t, strings.Replace(labRequest, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1), "gnutls-cli", append(args, host)...)
+	}
+}
+
+func curl(args ...string) func(*testing.T, *lab, string) {
+	return func(t *testing.T, l *lab, addr string) {
+		_, port, _ := net.SplitHostPort(addr)
+		args := append([]string{"-sS", "--max-time", "10", "--resolve", mpName + ":" + port + ":127.0.0.1"}, l.files(args)...)
+		foreign(t, "", "curl", append(args, "https://"+mpName+":"+port+"/SMS_MP/.sms_aut?mplist")...)
+	}
+}
+
+// files puts the lab's folder before arguments that name a file of it.
+func (l *lab) files(args []string) []string {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if strings.HasSuffix(a, ".pem") {
+			args[i] = l.file(a)
+		}
+	}
+	return args
+}
+
+// foreign runs a program that has to be there; how it ends is the case's
+// matter.
+func foreign(t *testing.T, stdin, name string, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is not installed; scripts/test installs it: %v", name, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Errorf("%s did not end", name)
+	}
+	if testing.Verbose() && err != nil {
+		t.Logf("%s: %v\n%.600s", name, err, out)
+	}
+}
+
+// mustOpenssl runs a command of openssl that has to work.
+func mustOpenssl(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "openssl", args...).CombinedOutput(); err != nil {
+		t.Fatalf("openssl %v: %v\n%s", args, err, out)
+	}
+}
+
+// labCase is one failure, made with real peers.
+type labCase struct {
+	name string
+	// ref, leg, who and sure are what the first finding must be; an empty who
+	// is not asked for.
+	ref       string
+	leg       traffic.Side
+	who, sure string
+	listener  func(*testing.T, *lab) proxy.Listener
+	mp        func(*testing.T, *lab) proxy.Target
+	upstream  func(*testing.T, *lab) proxy.UpstreamTLS
+	agent     func(*testing.T, *lab, string)
+	conns     int
+	timeout   time.Duration
+}
+
+const (
+	agentLeg = traffic.AgentSide
+	mpLeg    = traffic.UpstreamSide
+)
+
+func past(c *x509.Certificate) {
+	c.NotBefore, c.NotAfter = time.Now().AddDate(0, -2, 0), time.Now().AddDate(0, -1, 0)
+}
+
+func future(c *x509.Certificate) {
+	c.NotBefore, c.NotAfter = time.Now().AddDate(0, 1, 0), time.Now().AddDate(0, 2, 0)
+}
+func sha1Signed(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA }
+func forClients(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
+
+func forServers(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
+
+func named(names ...string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.DNSNames = names }
+}
+
+func reply(status string, fields ...string) string {
+	return "HTTP/1.1 " + status + "\r\n" + strings.Join(append(fields, "Content-Length: 0"), "\r\n") + "\r\n\r\n"
+}
+
+func post(size int) string {
+	return fmt.Sprintf("CCM_POST /ccm_system/request HTTP/1.1\r\nHost: mp01.lab.example\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
+}
+
+// labCases are rows of the catalogue as real peers make them.
+func labCases() []labCase {
+	max12 := func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }
+	site12 := goAgent(trustsSite(max12))
+	requireAny := func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }
+	requireSite := func(l *lab, c *tls.Config) {
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, l.site.Pool()
+	}
+	request := func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequestClientCert }
+	return []labCase{
+		// The agent refuses what it is shown.
+		{name: "distrust, Go, TLS 1.2", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", agent: site12},
+		{name: "distrust, Go, TLS 1.3", ref: "A01", leg: agentLeg, who: "agent", sure: "possible", agent: goAgent(trustsSite(nil))},
+		{name: "distrust, openssl, TLS 1.2", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
+		{name: "distrust, openssl, TLS 1.3, alert in clear", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_3")},
+		{name: "distrust, gnutls, TLS 1.2", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", agent: gnutls("--x509cafile", "site.pem", "--priority", "NORMAL:-VERS-TLS1.3")},
+		{name: "distrust, gnutls, TLS 1.3", ref: "A01", leg: agentLeg, who: "agent", sure: "possible", agent: gnutls("--x509cafile", "site.pem")},
+		{name: "distrust, curl, TLS 1.3", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", agent: curl("--cacert", "site.pem")},
+		{name: "distrust, curl, TLS 1.2", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", agent: curl("--cacert", "site.pem", "--tls-max", "1.2")},
+		{name: "distrust, raw alert in clear, TLS 1.3", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS13, fatalAlert(48), fin)},
+		{name: "distrust, raw alert, TLS 1.2", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS12, fatalAlert(48), fin)},
+		{name: "distrust of the management point, passed through", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, agent: openssl("-CAfile", "odd.pem", "-verify_return_error", "-tls1_2")},
+		{name: "wrong name, Go", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(named("mp02.lab.example")), agent: site12},
+		{name: "wrong name, common name only", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(named()), agent: site12},
+		{name: "wrong name, two typed into one", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(named("mp01.lab.example&mp01")), agent: site12},
+		{name: "wrong name, openssl", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(named("mp02.lab.example")), agent: openssl("-CAfile", "site.pem", "-verify_hostname", mpName, "-verify_return_error", "-tls1_2")},
+		{name: "wrong name, curl, TLS 1.2: no alert, no bytes", ref: "A04", leg: agentLeg, who: "proxy", sure: "likely", listener: shows(named("mp02.lab.example")), agent: curl("--cacert", "site.pem", "--tls-max", "1.2")},
+		{name: "wrong name, curl, TLS 1.3: no alert, no bytes", ref: "A04", leg: agentLeg, who: "proxy", sure: "likely", listener: shows(named("mp02.lab.example")), agent: curl("--cacert", "site.pem")},
+		{name: "wrong name, passed through", ref: "A04", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpWith(named("mp02.lab.example")), agent: site12},
+		{name: "expired, Go", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(past), agent: site12},
+		{name: "not yet valid, openssl", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(future), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
+		{name: "expired, passed through", ref: "A05", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpWith(past), agent: site12},
+		{name: "agent's clock", ref: "A31", leg: agentLeg, who: "agent", sure: "likely", listener: shows(nil), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2", "-attime", "4000000000")},
+		{name: "wrong usage, Go", ref: "A07", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(forClients), agent: site12},
+		{name: "wrong usage, openssl", ref: "A07", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(forClients), agent: openssl("-CAfile", "site.pem", "-purpose", "sslserver", "-verify_return_error", "-tls1_2")},
+		{name: "SHA-1 certificate", ref: "A08", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(sha1Signed), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
+		{name: "end after the certificate", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", agent: afterFlight(tls.VersionTLS12, "", fin)},
+		{name: "reset after the certificate", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", agent: afterFlight(tls.VersionTLS12, "", rst)},
+		{name: "end after the certificate, again", ref: "A02", leg: agentLeg, who: "agent", sure: "likely", agent: twice(afterFlight(tls.VersionTLS12, "", fin)), conns: 2},
+		{name: "handshake and nothing more", ref: "A03", leg: agentLeg, who: "agent", sure: "possible", agent: func(t *testing.T, l *lab, addr string) {
+			c := tls.Client(dialLab(t, addr), &tls.Config{ServerName: mpName, RootCAs: l.mpproxy.Pool()})
+			if err := c.Handshake(); err != nil {
+				t.Error(err)
+			}
+			c.Close()
+		}},
+		{name: "internal error of the agent", ref: "A28", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS12, fatalAlert(80), fin)},
+		{name: "illegal parameter, says the agent", ref: "A28", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS12, fatalAlert(47), fin)},
+		{name: "revoked, says the agent", ref: "A28", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS12, fatalAlert(44), fin)},
+		{name: "silent when asked, though it trusts", ref: "A22", leg: agentLeg, who: "agent", sure: "possible", conns: 2, agent: func(t *testing.T, l *lab, addr string) {
+			goAgent(nil)(t, l, addr)
+			afterFlight(tls.VersionTLS12, "", fin)(t, l, addr)
+		}},
+
+		// The agent cannot begin.
+		{name: "TLS 1.0 only, Go", ref: "A09", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(func(_ *testing.T, _ *lab, c *tls.Config) {
+			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
+		})},
+		{name: "TLS 1.0 only, openssl", ref: "A09", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-tls1", "-cipher", "ALL@SECLEVEL=0")},
+		{name: "RSA key exchange only", ref: "A10", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(func(_ *testing.T, _ *lab, c *tls.Config) {
+			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
+		})},
+		{name: "DHE only, openssl", ref: "A10", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-tls1_2", "-cipher", "DHE-RSA-AES256-GCM-SHA384")},
+		{name: "SHA-1 signatures only, openssl", ref: "A11", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-tls1_2", "-sigalgs", "RSA+SHA1", "-cipher", "ECDHE-RSA-AES128-SHA:@SECLEVEL=0")},
+		{name: "h2 only", ref: "A29", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(func(_ *testing.T, _ *lab, c *tls.Config) { c.NextProtos = []string{"h2"} })},
+		{name: "GET in plain", ref: "A23", leg: agentLeg, who: "agent", sure: "certain", agent: rawAgent(labRequest, fin)},
+		{name: "CCM_POST in plain", ref: "A23", leg: agentLeg, who: "agent", sure: "certain", agent: rawAgent(post(10), fin)},
+		{name: "SSL 2.0 hello", ref: "A24", leg: agentLeg, who: "agent", sure: "certain", agent: rawAgent("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10\x01\x00\x80\x02\x00\x80\x03\x00\x80\x04\x00\x80\x05\x00\x80\x06\x00\x40\x07\x00\xc00123456789abcdef", fin)},
+		{name: "SSL 3.0 hello", ref: "A24", leg: agentLeg, who: "agent", sure: "certain", agent: rawAgent("\x16\x03\x00\x00\x2f\x01\x00\x00\x2b\x03\x000123456789abcdef0123456789abcdef\x00\x00\x04\x00\x05\x00\x0a\x01\x00", fin)},
+		{name: "half a hello, then silence", ref: "A26", leg: agentLeg, who: "network", sure: "likely", agent: rawAgent(string(hello(tls.VersionTLS13)[:100]), wait), timeout: 300 * time.Millisecond},
+		{name: "half a hello, then the end", ref: "A26", leg: agentLeg, who: "network", sure: "likely", agent: rawAgent(string(hello(tls.VersionTLS13)[:100]), fin)},
+		{name: "probe, closed", ref: "A27", leg: agentLeg, sure: "certain", agent: rawAgent("", fin)},
+		{name: "probe, reset", ref: "A27", leg: agentLeg, sure: "certain", agent: rawAgent("", rst)},
+
+		// The agent's certificate.
+		{name: "no certificate, TLS 1.2", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", mp: mpCfg(requireAny), agent: goAgent(nil)},
+		{name: "no certificate, TLS 1.3", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", mp: mpCfg(requireAny), upstream: upTo13, agent: goAgent(nil)},
+		{name: "no certificate, 403 with a reason", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", mp: mpCfg(request, reply("403 Client certificate required")), agent: curl("--cacert", "mpproxy.pem")},
+		{name: "no certificate, 403", ref: "A12", leg: agentLeg, who: "agent", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), agent: openssl("-CAfile", "mpproxy.pem", "-tls1_2")},
+		{name: "no certificate, passed through", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, mp: mpCfg(requireAny), agent: site12},
+		{name: "certificate held back for the list of authorities", ref: "A13", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, conns: 2, mp: func(t *testing.T, l *lab) proxy.Target {
+			cert := l.cert(t, l.site, nil)
+			n := 0
+			return mpThat(t, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				cfg := &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert}
+				if n++; n > 1 {
+					cfg.ClientCAs = l.odd.Pool()
+				}
+				return cfg, nil
+			}})
+		}, agent: twice(goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			c.RootCAs, c.MaxVersion = l.site.Pool(), tls.VersionTLS12
+			c.Certificates = []tls.Certificate{l.agentCert(t, l.site, nil)}
+		}))},
+		{name: "agent certificate expired", ref: "A14", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(past))},
+		{name: "agent certificate not yet valid", ref: "A14", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(future))},
+		{name: "agent certificate for servers", ref: "A15", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(forServers))},
+		{name: "agent certificate may not sign", ref: "A16", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }))},
+		{name: "agent certificate of an unknown root, passed through", ref: "A17", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			cert := l.agentCert(t, l.odd, nil)
+			trustsSite(max12)(t, l, c)
+			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+		})},
+		{name: "agent certificate without its intermediate, passed through", ref: "A17", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			cert := l.agentCert(t, l.intermediate(t, l.site), nil)
+			cert.Certificate = cert.Certificate[:1]
+			trustsSite(max12)(t, l, c)
+			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+		})},
+		{name: "agent certificate signed with SHA-1", ref: "A18", leg: agentLeg, who: "agent", sure: "certain", agent: func(t *testing.T, l *lab, addr string) {
+			l.pem(t, "sha1agent.pem", l.agentCert(t, l.site, sha1Signed))
+			openssl("-CAfile", "mpproxy.pem", "-cert", "sha1agent.pem", "-key", "sha1agent.pem", "-tls1_2", "-cipher", "ALL:@SECLEVEL=0")(t, l, addr)
+		}},
+		{name: "agent certificate with a negative serial, TLS 1.2", ref: "A19", leg: agentLeg, who: "agent", sure: "certain", agent: negativeSerial("-tls1_2")},
+		{name: "agent certificate with a negative serial, TLS 1.3", ref: "A19", leg: agentLeg, who: "agent", sure: "certain", agent: negativeSerial("-tls1_3")},
+		{name: "agent certificate with RSA 512", ref: "A20", leg: agentLeg, who: "agent", sure: "certain", agent: func(t *testing.T, l *lab, addr string) {
+			mustOpenssl(t, "req", "-x509", "-newkey", "rsa:512", "-nodes", "-keyout", l.file("k512.pem"), "-out", l.file("c512.pem"), "-subj", "/CN=PC-0512", "-days", "300", "-addext", "extendedKeyUsage=clientAuth")
+			openssl("-CAfile", "mpproxy.pem", "-cert", "c512.pem", "-key", "k512.pem", "-tls1_2", "-cipher", "ALL:@SECLEVEL=0")(t, l, addr)
+		}},
+		{name: "agent certificate with ECDSA", ref: "A20", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert := l.certFor(t, l.site, key, forClients)
+			c.Certificates = []tls.Certificate{cert}
+		})},
+
+		// The management point cannot be spoken with.
+		{name: "unknown name", ref: "M01", leg: mpLeg, who: "network", sure: "certain", mp: func(*testing.T, *lab) proxy.Target {
+			return proxy.Target{Host: "nosuch.invalid", Port: "443", TLS: true}
+		}, agent: goAgent(nil)},
+		{name: "nothing listens", ref: "M02", leg: mpLeg, who: "mp", sure: "certain", mp: func(t *testing.T, _ *lab) proxy.Target {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			return proxy.Target{Host: mpName, Port: port, Address: l.Addr().String(), TLS: true}
+		}, agent: goAgent(nil)},
+		{name: "closed at the hello", ref: "M03", leg: mpLeg, who: "mp", sure: "certain", mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			c.Close()
+		}), agent: goAgent(nil)},
+		{name: "reset at the hello", ref: "M03", leg: mpLeg, who: "mp", sure: "certain", mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			rst(c.(*net.TCPConn))
+		}), agent: goAgent(nil)},
+		{name: "plain HTTP on the TLS port", ref: "M04", leg: mpLeg, who: "mp", sure: "certain", mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = io.WriteString(c, reply("400 Bad Request", "Server: Microsoft-HTTPAPI/2.0"))
+			c.Close()
+		}), agent: goAgent(nil)},
+		{name: "TLS 1.0 only", ref: "M08", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(func(_ *lab, c *tls.Config) {
+			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
+		}), agent: goAgent(nil)},
+		{name: "RSA key exchange only", ref: "M09", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(func(_ *lab, c *tls.Config) {
+			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
+		}), agent: goAgent(nil)},
+		{name: "reset in the middle", ref: "M21", leg: mpLeg, who: "network", sure: "likely", mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = io.WriteString(c, "\x16\x03\x03\x00\x7a\x02\x00\x00")
+			c.Close()
+		}), agent: goAgent(nil)},
+
+		// The management point's certificate.
+		{name: "unknown authority", ref: "M05", leg: mpLeg, who: "proxy", sure: "certain", mp: func(t *testing.T, l *lab) proxy.Target {
+			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.odd, nil)}})
+		}, agent: goAgent(nil)},
+		{name: "missing intermediate", ref: "M05", leg: mpLeg, who: "proxy", sure: "certain", mp: func(t *testing.T, l *lab) proxy.Target {
+			cert := l.cert(t, l.intermediate(t, l.site), nil)
+			cert.Certificate = cert.Certificate[:1]
+			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{cert}})
+		}, agent: goAgent(nil)},
+		{name: "name of the management point", ref: "M06", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(named("mp02.lab.example")), agent: goAgent(nil)},
+		{name: "common name only", ref: "M06", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(named()), agent: goAgent(nil)},
+		{name: "management point's certificate expired", ref: "A05", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(past), agent: goAgent(nil)},
+		{name: "management point's certificate for clients", ref: "A07", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(forClients), agent: goAgent(nil)},
+		{name: "management point's certificate SHA-1", ref: "A08", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(sha1Signed), agent: goAgent(nil)},
+		{name: "Enhanced HTTP", ref: "M07", leg: mpLeg, who: "proxy", sure: "certain", mp: func(t *testing.T, l *lab) proxy.Target {
+			ca, err := pki.NewCA("SMS Issuing", time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, ca, func(c *x509.Certificate) { c.Subject.CommonName = "SMS Role SSL Certificate" })}})
+		}, agent: goAgent(nil)},
+
+		// The management point refuses mpproxy.
+		{name: "refuses the certificate, TLS 1.2", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(oddCA, tls.VersionTLS12, nil), agent: goAgent(withCert(nil))},
+		{name: "refuses the certificate, TLS 1.3", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(oddCA, tls.VersionTLS13, nil), agent: goAgent(withCert(nil))},
+		{name: "refuses an expired certificate", ref: "M12", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(siteCA, tls.VersionTLS12, past), agent: goAgent(withCert(nil))},
+		{name: "mpproxy has no certificate, TLS 1.2", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), agent: goAgent(withCert(nil))},
+		{name: "mpproxy has no certificate, TLS 1.3", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), upstream: upTo13, agent: goAgent(withCert(nil))},
+		{name: "a list of authorities near the cut", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", mp: func(t *testing.T, l *lab) proxy.Target {
+			pool := x509.NewCertPool()
+			for i := range 260 {
+				c := l.cert(t, l.site, func(c *x509.Certificate) {
+					c.Subject = pkix.Name{CommonName: fmt.Sprintf("Root Authority of the Laboratory %03d", i)}
+				})
+				parsed, err := x509.ParseCertificate(c.Certificate[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				pool.AddCert(parsed)
+			}
+			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}, ClientAuth: tls.RequestClientCert, ClientCAs: pool})
+		}, agent: goAgent(nil)},
+
+		// What the management point answers.
+		{name: "403 with a good certificate", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
+		{name: "403 with an expired certificate", ref: "M15", leg: mpLeg, who: "proxy", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, past), agent: goAgent(withCert(nil))},
+		{name: "403 over HTTP", ref: "N10", leg: mpLeg, who: "agent", sure: "likely", listener: plain, mp: mpPlainReplies(reply("403 Forbidden")), agent: rawAgent(labRequest, fin)},
+		{name: "413", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil), post(100), post(80_000))},
+		{name: "401 again and again", ref: "M17", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate")), agent: goAgent(nil, labRequest, labRequest, labRequest)},
+		{name: "401 once, then good", ref: "N16", leg: mpLeg, sure: "certain", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate", "WWW-Authenticate: NTLM"), reply("200 OK")), agent: goAgent(nil, labRequest, labRequest)},
+		{name: "503 of http.sys", ref: "M18", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("503 Service Unavailable", "Server: Microsoft-HTTPAPI/2.0")), agent: rawAgent(labRequest, fin)},
+		{name: "CCM_POST not allowed", ref: "M19", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("405 Method Not Allowed")), agent: rawAgent(post(10), fin)},
+		{name: "gateway", ref: "N15", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(request, reply("403 CMGConnector_Clientcertificaterequired")), agent: goAgent(nil)},
+		{name: "TLS 1.3, reset at the first request", ref: "M11", leg: mpLeg, who: "mp", sure: "likely", upstream: upTo13, mp: func(t *testing.T, l *lab) proxy.Target {
+			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}}
+			return mpRaw(t, true, func(raw net.Conn) {
+				_, _ = tls.Server(raw, cfg).Read(make([]byte, 4096))
+				rst(raw.(*net.TCPConn))
+			})
+		}, agent: goAgent(nil)},
+		{name: "expires soon", ref: "X01", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 10) }), agent: goAgent(nil)},
+	}
+}
+
+func rawMP(handle func(net.Conn)) func(*testing.T, *lab) proxy.Target {
+	return func(t *testing.T, _ *lab) proxy.Target { return mpRaw(t, true, handle) }
+}
+
+// negativeSerial shows a certificate whose serial number is below zero.
+func negativeSerial(version string) func(*testing.T, *lab, string) {
+	return func(t *testing.T, l *lab, addr string) {
+		mustOpenssl(t, "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", l.file("neg-key.pem"), "-out", l.file("neg.csr"), "-subj", "/CN=PC-0419")
+		mustOpenssl(t, "x509", "-req", "-in", l.file("neg.csr"), "-signkey", l.file("neg-key.pem"), "-set_serial", "-5", "-days", "300", "-out", l.file("neg.pem"))
+		openssl("-CAfile", "mpproxy.pem", "-cert", "neg.pem", "-key", "neg-key.pem", version)(t, l, addr)
+	}
+}
+
+// TestLab makes each failure with real peers on loopback, and asks what the
+// first line of a diagnosis says: a wrong cause, side or certainty there, or a
+// second cause called certain, would send people to the wrong machine.
+func TestLab(t *testing.T) {
+	l := newLab(t)
+	for _, c := range labCases() {
+		t.Run(c.name, func(t *testing.T) {
+			groups, _ := l.run(t, &c)
+			if len(groups) == 0 {
+				t.Fatalf("nothing was found, want %s", c.ref)
+			}
+			first := groups[0].Example
+			if first.Kind.Ref != c.ref || first.Leg != c.leg || first.Sure != c.sure || c.who != "" && first.Who != c.who {
+				t.Errorf("found %s %q on %q, to act %q, %s; want %s on %q, %q, %s", first.Kind.Ref, first.Kind.Code, first.Leg, first.Who, first.Sure, c.ref, c.leg, c.who, c.sure)
+			}
+			for _, g := range groups[1:] {
+				if g.MootBy == "" && g.Example.Sure == "certain" && g.Example.Kind.Severity > traffic.Info {
+					t.Errorf("%s %s is called certain too: %v", g.Example.Kind.Ref, g.Example.Kind.Code, g.Example.Proof)
+				}
+			}
+			if t.Failed() {
+				for _, g := range groups {
+					t.Logf("%s %s leg %s who %s %s moot %q\n  %s", g.Example.Kind.Ref, g.Example.Kind.Code, g.Example.Leg, g.Example.Who, g.Example.Sure, g.MootBy, strings.Join(g.Example.Proof, "\n  "))
+				}
+			}
+		})
+	}
+}
+
+// TestLabHealthy makes 200 good handshakes of every client that is at hand: a
+// finding there is a false alarm.
+func TestLabHealthy(t *testing.T) {
+	l := newLab(t)
+	l.pem(t, "agent.pem", l.agentCert(t, l.site, nil))
+	cert := []string{"-cert", "agent.pem", "-key", "agent.pem"}
+	kinds := []func(*testing.T, *lab, string){
+		openssl("-CAfile", "mpproxy.pem", "-tls1_2", "-verify_return_error"),
+		openssl("-CAfile", "mpproxy.pem", "-tls1_3", "-verify_return_error"),
+		openssl(append(cert, "-CAfile", "mpproxy.pem", "-tls1_2")...),
+		openssl(append(cert, "-CAfile", "mpproxy.pem", "-tls1_3")...),
+		gnutls("--x509cafile", "mpproxy.pem"),
+		gnutls("--x509cafile", "mpproxy.pem", "--priority", "NORMAL:-VERS-TLS1.3", "--x509certfile", "agent.pem", "--x509keyfile", "agent.pem"),
+		curl("--cacert", "mpproxy.pem"),
+		curl("--cacert", "mpproxy.pem", "--cert", "agent.pem", "--tls-max", "1.2"),
+		goAgent(nil),
+		goAgent(withCert(nil)),
+	}
+	const each = 20
+	c := labCase{conns: each * len(kinds), upstream: upstreamWith(siteCA, 0, nil), agent: func(t *testing.T, l *lab, addr string) {
+		for _, k := range kinds {
+			for range each {
+				k(t, l, addr)
+			}
+		}
+	}}
+	groups, conns := l.run(t, &c)
+	if conns != each*len(kinds) {
+		t.Errorf("%d connections were judged, want %d", conns, each*len(kinds))
+	}
+	for _, g := range groups {
+		t.Errorf("%d times %s %s: %s", g.Count, g.Example.Kind.Ref, g.Example.Kind.Code, strings.Join(g.Example.Proof, "; "))
+	}
+}
+
+// TestDiagnoseCommand: the first line names cause, side and certainty, the
+// exit code follows --fail-on, and what an error explains stands under it.
+func TestDiagnoseCommand(t *testing.T) {
+	l := newLab(t)
+	file := l.record(t, &labCase{agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_3"), conns: 1})
+	for _, c := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{nil, exitOK, []string{
+			"E A01  The agent does not trust the authority of the certificate that it was shown  (side: agent leg, to act: agent, certain)\n",
+			"\n  tls-agent-distrusts  ", "agent 127.0.0.1\n", "\n  Evidence   alert 48 unknown_ca from the agent", "\n  Do         ", "\n  Check      ", "\n  Explains   ",
+		}},
+		{[]string{"--fail-on", "error"}, exitFindings, nil},
+		{[]string{"--json", "--fail-on", "W"}, exitFindings, []string{`{"schema":"mpproxy.diagnosis","v":1,"code":"tls-agent-distrusts","ref":"A01","sev":"error","leg":"agent","who":"agent","sure":"certain"`, `"agents":["127.0.0.1"],"agents_count":1,"conn":1`}},
+		{[]string{"status:200"}, exitOK, []string{"no fault found in 0 connections"}},
+		{[]string{"--fail-on", "now"}, exitUsage, nil},
+	} {
+		var out, errs bytes.Buffer
+		code := run(append([]string{"diagnose", file}, c.args...), &env{strings.NewReader(""), &out, &errs, os.Getenv})
+		if code != c.code {
+			t.Errorf("diagnose %v exits with %d, want %d: %s", c.args, code, c.code, errs.String())
+		}
+		if len(c.want) > 0 && !strings.HasPrefix(out.String(), c.want[0]) {
+			t.Errorf("diagnose %v begins:\n%s", c.args, out.String())
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("diagnose %v lacks %q:\n%s", c.args, want, out.String())
+			}
+		}
+	}
+}

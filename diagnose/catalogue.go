@@ -1,0 +1,34 @@
+package diagnose
+
+import (
+	"slices"
+
+	"mpproxy/traffic"
+)
+
+// catalogue lists every fault that mpproxy can name, the most specific first:
+// of two findings on one connection the one that is further up explains the
+// other, if it lists it as moot.
+var catalogue = slices.Concat(
+	agentBytesRules,
+	agentVersionRules,
+	serverCertRules,
+	agentNameRules,
+	agentTrustRules,
+	clientCertRules,
+	upstreamReachRules,
+	upstreamCertRules,
+	upstreamRefusalRules,
+	statusRules,
+	expiryRules,
+)
+
+// FindingKinds are the kinds that a diagnosis can find, in the catalogue's
+// order.
+func FindingKinds() []*traffic.FindingKind {
+	var out []*traffic.FindingKind
+	for i := range catalogue {
+		out = append(out, &catalogue[i].kind)
+	}
+	return out
+}

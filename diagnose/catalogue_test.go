@@ -1,0 +1,68 @@
+package diagnose
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"mpproxy/traffic"
+)
+
+// TestCatalogue fails for a row that lacks something, is there twice, explains
+// a finding that does not exist, or does not say which side it is about.
+func TestCatalogue(t *testing.T) {
+	codes := map[string]bool{}
+	for _, r := range catalogue {
+		k := r.kind
+		if k.Code == "" || k.Ref == "" || k.Severity == traffic.None || k.Title == "" || k.Why == "" || k.Remedy == "" || r.check == "" || r.test == nil {
+			t.Errorf("%q (%s) lacks something", k.Code, k.Ref)
+		}
+		if codes[k.Code] {
+			t.Errorf("%s is there twice", k.Code)
+		}
+		codes[k.Code] = true
+		if !regexp.MustCompile(`(?i)agent|management point|server's|certificate`).MatchString(k.Title) {
+			t.Errorf("%s: the title names no side: %s", k.Code, k.Title)
+		}
+	}
+	elsewhere := []string{"tls-agent-handshake-failed", "upstream-unreachable", "upstream-tls-failed", "upstream-no-reply", "http-cut-short"}
+	for _, r := range catalogue {
+		for _, m := range r.kind.Moot {
+			if !codes[m] && !slices.Contains(elsewhere, m) {
+				t.Errorf("%s explains %s, which is no finding", r.kind.Code, m)
+			}
+			if m == r.kind.Code {
+				t.Errorf("%s explains itself", m)
+			}
+		}
+	}
+}
+
+// TestCoverage holds docs/diagnosis-coverage.md against the catalogue: every
+// row of the catalogue stands there, and no row that says it is found is
+// missing here.
+func TestCoverage(t *testing.T) {
+	doc, err := os.ReadFile("../docs/diagnosis-coverage.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| ([A-Z]\\d\\d) \\| `([a-z0-9-]+)` \\|").FindAllStringSubmatch(string(doc), -1) {
+		found[row[1]+" "+row[2]] = true
+	}
+	for _, r := range catalogue {
+		key := r.kind.Ref + " " + r.kind.Code
+		if !found[key] {
+			t.Errorf("docs/diagnosis-coverage.md has no row %s", key)
+		}
+		delete(found, key)
+	}
+	for key := range found {
+		t.Errorf("docs/diagnosis-coverage.md has %s, which is not in the catalogue", key)
+	}
+	if strings.Count(string(doc), "\n") < len(catalogue) {
+		t.Error("the table is cut short")
+	}
+}

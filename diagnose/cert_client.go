@@ -1,0 +1,329 @@
+package diagnose
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mpproxy/internal/tlsrecord"
+	"mpproxy/traffic"
+)
+
+// clientCertRules are about the certificate of the agent.
+var clientCertRules = []rule{
+	clientCertUnreadable, clientCertKey, clientCertExpired, clientCertUsage, clientCertNoSign, clientCertSHA1,
+	clientCertFiltered, noClientCert, clientCertUnknown,
+}
+
+// clientRefused are the findings that a bad client certificate explains.
+var clientRefused = []string{
+	"upstream-forbidden", "upstream-refuses-certificate", "upstream-no-certificate", "upstream-tls-failed",
+	"tls-agent-handshake-failed", "native-client-cert-unknown", "tls-agent-left",
+}
+
+// agentChain visits the agent's chain.
+func (f *facts) agentChain(test func(*leg) (occurrence, bool)) (occurrence, bool) {
+	l := f.agent
+	if l == nil || len(l.client) == 0 {
+		return occurrence{}, false
+	}
+	o, found := test(l)
+	o.leg, o.who = traffic.AgentSide, agentSide
+	if found {
+		o.proof = append(o.proof, fmt.Sprintf("the agent showed the certificate of %s, issued by %s", quote(l.client.subject()), quote(l.client.issuer())))
+		if l.alert.seen {
+			o.proof = append(o.proof, l.alertLine())
+		}
+	}
+	return o, found
+}
+
+var clientCertUnreadable = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-unreadable", Ref: "A19", Severity: traffic.Error,
+		Title:  "The agent's certificate cannot be read",
+		Why:    "It breaks the rules of its format in a way that Windows may bear, but programs in Go and Java do not: mpproxy cannot terminate TLS for this agent.",
+		Remedy: "Issue it anew by an authority that keeps to RFC 5280 (a positive serial number), or pass this agent through: --tls passthrough.",
+		Moot:   append([]string{"tls-agent-alert"}, clientRefused...),
+	},
+	check: "certutil -dump FILE, or openssl x509 -text, on the certificate.",
+	test: func(f *facts) (occurrence, bool) {
+		if f.agent != nil && len(f.agent.client) == 0 && strings.Contains(f.agent.hs.Err, "failed to parse client certificate") {
+			return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{"crypto/tls could not read it: " + quote(f.agent.hs.Err)}}, true
+		}
+		return f.agentChain(func(l *leg) (occurrence, bool) { return unreadable(l.client, agentSide) })
+	},
+}
+
+var clientCertKey = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-key", Ref: "A20", Severity: traffic.Error,
+		Title:  "The agent's certificate has a key that is not taken",
+		Why:    "RSA below 1024 and above 8192 bits is refused; ConfigMgr takes no ECDSA client certificates (its CNG support is for RSA).",
+		Remedy: "Enrol a certificate with RSA 2048.",
+		Moot:   append([]string{"native-client-cert-sha1"}, clientRefused...),
+	},
+	check: "certutil -dump on the certificate: Public Key Algorithm and Length.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.agentChain(func(l *leg) (occurrence, bool) {
+			x := l.client.leaf()
+			if x == nil {
+				return occurrence{}, false
+			}
+			bad := false
+			switch x.PublicKey.(type) {
+			case *ecdsa.PublicKey, ed25519.PublicKey:
+				bad = true
+			default:
+				bits := rsaBits(x)
+				bad = bits < 1024 || bits > 8192
+			}
+			return occurrence{sure: certain, proof: []string{"its key is " + keyName(x)}}, bad
+		})
+	},
+}
+
+var clientCertExpired = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-dates", Ref: "A14", Severity: traffic.Error,
+		Title:  "The agent's certificate has expired or is not yet valid",
+		Why:    "IIS answers 403.17 or 403.16, whatever the request is.",
+		Remedy: "Renew the agent's certificate (certutil -pulse, gpupdate), and look at the agent's clock.",
+		Moot:   clientRefused,
+	},
+	check: "On the agent: ClientIDManagerStartup.log; the certificates of the computer's Personal store.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.agentChain(func(l *leg) (occurrence, bool) {
+			why, good := l.client.dates(l.at())
+			return occurrence{sure: certain, proof: []string{why}}, !good
+		})
+	},
+}
+
+var clientCertUsage = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-usage", Ref: "A15", Severity: traffic.Error,
+		Title:  "The agent's certificate is not meant for clients",
+		Why:    "Its extended key usage lacks Client Authentication; IIS answers 403.7 or 403.16.",
+		Remedy: "Enrol one by a template with Client Authentication, such as Workstation Authentication.",
+		Moot:   clientRefused,
+	},
+	check: "certutil -dump on the certificate: Enhanced Key Usage.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.agentChain(func(l *leg) (occurrence, bool) {
+			why, good := l.client.usage(x509.ExtKeyUsageClientAuth)
+			return occurrence{sure: certain, proof: []string{why}}, !good
+		})
+	},
+}
+
+var clientCertNoSign = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-no-signature", Ref: "A16", Severity: traffic.Error,
+		Title:  "The agent's certificate may not sign",
+		Why:    "Its key usage lacks Digital Signature, by which a client proves in TLS that the key is its own. Windows refuses it; Go does not look.",
+		Remedy: "Enrol one by a template whose purpose is signature and encryption.",
+		Moot:   clientRefused,
+	},
+	check: "certutil -dump on the certificate: Key Usage.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.agentChain(func(l *leg) (occurrence, bool) {
+			x := l.client.leaf()
+			bad := x != nil && x.KeyUsage != 0 && x.KeyUsage&x509.KeyUsageDigitalSignature == 0
+			return occurrence{sure: certain, proof: []string{"its key usage is there and has no Digital Signature"}}, bad
+		})
+	},
+}
+
+var clientCertSHA1 = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-sha1", Ref: "A18", Severity: traffic.Warning,
+		Title:  "The agent's certificate is signed with SHA-1 or MD5",
+		Why:    "IIS may still take it; Go, OpenSSL and newer Windows do not, and call its authority unknown.",
+		Remedy: "Renew it by an authority that signs with SHA-256.",
+		Moot:   clientRefused,
+	},
+	check: "certutil -dump on the certificate: Signature Algorithm.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.agentChain(func(l *leg) (occurrence, bool) {
+			for _, c := range l.client {
+				if c.x != nil && !selfIssued(c.x) && oldHash(c.x) != "" {
+					return occurrence{sure: certain, proof: []string{"the certificate of " + quote(c.outline.Subject) + " is signed with " + oldHash(c.x)}}, true
+				}
+			}
+			return occurrence{}, false
+		})
+	},
+}
+
+var clientCertFiltered = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-filtered", Ref: "A13", Severity: traffic.Error,
+		Title:  "The agent held its certificate back: the management point's list of authorities lacks the issuer",
+		Why:    "A client shows only certificates of the authorities that the server names.",
+		Remedy: "On the management point: put the root into the Trusted Root store of the computer, and switch the list off (SendTrustedIssuerList=0) or complete it.",
+		Moot:   append([]string{"native-no-client-cert"}, clientRefused...),
+	},
+	check: "On the management point: netsh http show sslcert (CTL store), Schannel event 36885 for a list that was cut.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !l.sealed || !l.showedNone() || f.Peers.AgentIssuer == "" {
+			return occurrence{}, false
+		}
+		request := l.tr.CertificateRequest()
+		if request == nil || len(request.Authorities) == 0 {
+			return occurrence{}, false
+		}
+		for _, a := range request.Authorities {
+			if a.Name == f.Peers.AgentIssuer {
+				return occurrence{}, false
+			}
+		}
+		return occurrence{leg: traffic.AgentSide, who: mpSide, sure: likely, proof: []string{
+			fmt.Sprintf("the agent's Certificate message is empty; elsewhere it has shown one of %s", quote(f.Peers.AgentIssuer)),
+			fmt.Sprintf("the management point named %d authorities (%d bytes), not this one", len(request.Authorities), request.AuthoritiesSize),
+		}}, true
+	},
+}
+
+var noClientCert = rule{
+	kind: traffic.FindingKind{
+		Code: "native-no-client-cert", Ref: "A12", Severity: traffic.Error,
+		Title:  "The agent was asked for its certificate and has none to show, and the management point wants one",
+		Why:    "The computer's Personal store has no certificate that the agent would choose: with private key, Client Authentication, and of an issuer that the site names.",
+		Remedy: "Enrol a Workstation Authentication certificate for the agent, private key readable for SYSTEM; from 5.00.9049 on install with /UsePKICert.",
+		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "upstream-tls-failed", "tls-agent-handshake-failed"},
+	},
+	check: "On the agent: ClientIDManagerStartup.log says which certificates it found; on the management point: IIS log, sc-status 403 sc-substatus 7.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !l.showedNone() || f.Peers.ShowedLater {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{emptyCertificate(l)}}
+		wanted, sure := f.certificateWanted()
+		if wanted == "" {
+			return occurrence{}, false
+		}
+		o.sure = sure
+		o.proof = append(o.proof, wanted)
+		if n := f.Peers.WithCertificate; n > 0 {
+			o.proof = append(o.proof, fmt.Sprintf("%d of %d agents on this listener have shown one", n, f.Peers.Agents))
+		}
+		if !l.sealed {
+			o.notIt = append(o.notIt, Ruled{"filtered by the authorities named", "mpproxy named none when it asked, so any certificate would have done"})
+		}
+		return o, true
+	},
+}
+
+func emptyCertificate(l *leg) string {
+	if l.tr.Certificate(tlsrecord.Client) != nil {
+		return "the agent's Certificate message has length 3: no certificate"
+	}
+	return "the agent answered the request for a certificate with none (as crypto/tls decrypted it)"
+}
+
+// certificateWanted says how the management point showed that it wants a
+// client certificate, and how sure that is.
+func (f *facts) certificateWanted() (line, sure string) {
+	if l := f.agent; l.sealed {
+		if l.says(tlsrecord.Server, 40, 42, 46, 48, 116) {
+			return l.alertLine(), certain
+		}
+		return "", ""
+	}
+	if line := f.wantedUpstream(); line != "" {
+		return line, certain
+	}
+	x := f.answered(403)
+	switch {
+	case x == nil:
+		return "", ""
+	case wantsCertificate(x.Reason):
+		return x.line(), certain
+	}
+	return x.line(), likely
+}
+
+// wantsCertificate knows the reason phrases that ask for a certificate: IIS
+// with detailed errors, and cloud gateways.
+func wantsCertificate(reason string) bool {
+	r := strings.ToLower(strings.ReplaceAll(reason, " ", ""))
+	return strings.Contains(r, "clientcertificaterequired")
+}
+
+// wantedUpstream says how the management point refused mpproxy without a
+// certificate; "" when it did not.
+func (f *facts) wantedUpstream() string {
+	u := f.upstream
+	if u == nil || len(u.client) > 0 {
+		return ""
+	}
+	if u.says(tlsrecord.Server, 116) || u.says(tlsrecord.Server, 40, 42) && u.showedNone() {
+		return u.alertLine() + ", after an empty Certificate"
+	}
+	for _, x := range f.Exchanges {
+		if code, said := alertIn(x.Err, "remote error: "); said && code == 116 {
+			return "the management point said alert " + alertText(code) + " after the handshake"
+		}
+	}
+	return ""
+}
+
+var clientCertUnknown = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-unknown", Ref: "A17", Severity: traffic.Error,
+		Title:  "The agent's certificate is of an authority that the management point does not know",
+		Why:    "Trust is decided by the Windows stores of the management point's computer; the list of issuers in the site's settings does not help.",
+		Remedy: "Import the root into the Trusted Root store, and the intermediates into the Intermediate store, of the management point's computer (LocalMachine, not a user's).",
+		Moot:   []string{"upstream-forbidden", "upstream-refuses-certificate", "upstream-tls-failed", "tls-agent-handshake-failed"},
+	},
+	check: "On the management point: certutil -verify FILE on the agent's certificate; IIS log 403 16 2148204809.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.agentChain(func(l *leg) (occurrence, bool) {
+			o := occurrence{sure: likely, notIt: f.clientFits(l.client)}
+			refused := l.sealed && l.says(tlsrecord.Server, 48)
+			x := f.answered(403)
+			switch {
+			case refused:
+				o.sure = certain
+			case x == nil || len(f.Peers.Issuers) == 0 || slices.Contains(f.Peers.Issuers, l.client.issuer()):
+				return o, false
+			default:
+				o.exchange = x
+				o.proof = append(o.proof, x.line(), "agents that are served have certificates of "+quote(strings.Join(f.Peers.Issuers, "; ")))
+			}
+			o.proof = append([]string{f.missing(l.client)}, o.proof...)
+			return o, true
+		})
+	},
+}
+
+// missing tells a missing intermediate from an unknown root.
+func (f *facts) missing(c chain) string {
+	switch {
+	case c.complete():
+		return "the chain is complete as sent: its root is what the management point does not know"
+	case slices.Contains(f.Peers.Intermediates, c.issuer()):
+		return "the agent sent no intermediate; " + quote(c.issuer()) + " is one, which other agents send along"
+	case len(c) == 1:
+		return "the agent sent its certificate alone: either the intermediate " + quote(c.issuer()) + " is missing, or that is a root which is not known"
+	}
+	return "the chain ends at " + quote(c[len(c)-1].outline.Issuer) + ", which was not sent"
+}
+
+// clientFits lists what a client's certificate was tried for and passed.
+func (f *facts) clientFits(c chain) []Ruled {
+	var out []Ruled
+	if why, good := c.dates(f.Conn.Opened); good && why != "" {
+		out = append(out, Ruled{"expired", why})
+	}
+	if why, good := c.usage(x509.ExtKeyUsageClientAuth); good {
+		out = append(out, Ruled{"wrong usage", why})
+	}
+	return out
+}

@@ -1,0 +1,93 @@
+package diagnose
+
+import (
+	"strings"
+	"time"
+
+	"mpproxy/traffic"
+)
+
+// Evidence is what is known of one connection when it is judged.
+type Evidence struct {
+	// Conn has the last handshake of each leg with its raw bytes and chains.
+	Conn *traffic.Conn
+	// Exchanges are those that it carried, in their order.
+	Exchanges []Exchange
+	// Peers is what other connections tell. The zero value knows none.
+	Peers Peers
+	// OwnIssuer is the name of the authority of the certificates that mpproxy
+	// shows to agents, as tlsrecord.Name gives it; empty when it is not known.
+	OwnIssuer string
+	// Now is the present; zero judges as of the connection's beginning.
+	Now time.Time
+}
+
+// Exchange is an exchange in short.
+type Exchange struct {
+	ID             traffic.ExchangeID
+	Method, Target string
+	// Status is what the management point answered, 0 when it did not; Reason
+	// is its phrase.
+	Status int
+	Reason string
+	// RequestSize and ReplySize are every byte of the messages.
+	RequestSize, ReplySize int64
+	// Server is the reply's Server field, Challenges its WWW-Authenticate
+	// fields.
+	Server       string
+	Challenges   []string
+	Begun, Ended time.Time
+	Fate         traffic.Fate
+	// Err says why it broke off, "" when it did not.
+	Err string
+}
+
+// ExchangeOf is an exchange in short.
+func ExchangeOf(x *traffic.Exchange) Exchange {
+	method, target, _ := x.Request.Head.Request()
+	return Exchange{
+		ID: x.ID, Method: method, Target: target,
+		Status: x.Reply.Head.Status(), Reason: x.Reply.Head.Reason(),
+		RequestSize: x.Request.Size, ReplySize: x.Reply.Size,
+		Server: x.Reply.Head.Get("Server"), Challenges: x.Reply.Head.Values("WWW-Authenticate"),
+		Begun: x.Begun, Ended: x.Ended, Fate: x.Fate, Err: x.Err,
+	}
+}
+
+// isRequest is false for what is no HTTP: failed handshakes and tunnels are
+// exchanges too.
+func (x *Exchange) isRequest() bool { return x.Method != "" && x.Method != "CONNECT" }
+
+// path is the target without scheme, host and query.
+func (x *Exchange) path() string {
+	path, _, _ := strings.Cut(x.Target, "?")
+	if _, rest, absolute := strings.Cut(path, "://"); absolute {
+		_, rest, _ = strings.Cut(rest, "/")
+		return "/" + rest
+	}
+	return path
+}
+
+// Peers is what other connections of the same capture tell about one.
+type Peers struct {
+	// Before and After count the same agent's other connections on the same
+	// listener.
+	Before, After Tally
+	// ShowedLater is true when the same agent has shown a certificate on a
+	// later connection.
+	ShowedLater bool
+	// Agents came to the listener; Failed of them could not get in at all,
+	// WithCertificate of them have shown one.
+	Agents, Failed, WithCertificate int
+	// AgentIssuer is who issued the certificate that the same agent has shown
+	// elsewhere, "" when it has shown none.
+	AgentIssuer string
+	// Issuers are the issuers of certificates whose agents were served.
+	Issuers []string
+	// Intermediates are subjects of certificates that agents have sent along
+	// with their own: authorities that exist and are not roots.
+	Intermediates []string
+}
+
+// Tally counts connections by how their agent's handshake ended.
+type Tally struct{ Good, Failed int }

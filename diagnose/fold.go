@@ -1,0 +1,153 @@
+package diagnose
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"mpproxy/traffic"
+)
+
+// ConnDiagnosis is what was found on one connection.
+type ConnDiagnosis struct {
+	Conn traffic.ConnID
+	// Agent is the agent's address without its port.
+	Agent, Listener string
+	At              time.Time
+	Findings        []Finding
+}
+
+// Group is all that was found of one kind on one side.
+type Group struct {
+	// Example is the surest occurrence, the first of those.
+	Example Finding
+	// Conn is where the example was found.
+	Conn  traffic.ConnID
+	Count int
+	// First and Last are when it was found.
+	First, Last time.Time
+	// Agents are the agents concerned in the order of their coming, not more
+	// than 20 of AgentCount.
+	Agents     []string
+	AgentCount int
+	// Moot is how many occurrences another finding explains; MootBy is its
+	// code when that is true of all.
+	Moot   int
+	MootBy string
+	agents map[string]bool
+}
+
+// maxAgents is how many agents a group names, maxCounted how many it tells
+// apart.
+const (
+	maxAgents  = 20
+	maxCounted = 100_000
+)
+
+type groupKey struct {
+	code string
+	leg  traffic.Side
+	who  string
+}
+
+// Folding folds diagnoses while they come. The zero value is ready.
+type Folding struct {
+	// Conns is how many connections were added.
+	Conns  int
+	groups map[groupKey]*Group
+	order  []*Group
+}
+
+// Add folds one connection's findings in.
+func (d *Folding) Add(c ConnDiagnosis) {
+	d.Conns++
+	if d.groups == nil {
+		d.groups = map[groupKey]*Group{}
+	}
+	for _, f := range c.Findings {
+		key := groupKey{f.Kind.Code, f.Leg, f.Who}
+		g := d.groups[key]
+		if g == nil {
+			g = &Group{Example: f, Conn: c.Conn, First: c.At, Last: c.At, MootBy: f.MootBy, agents: map[string]bool{}}
+			d.groups[key] = g
+			d.order = append(d.order, g)
+		}
+		g.add(c, f)
+	}
+}
+
+func (g *Group) add(c ConnDiagnosis, f Finding) {
+	g.Count++
+	if f.MootBy != "" {
+		g.Moot++
+	} else {
+		g.MootBy = ""
+	}
+	better := g.Example.MootBy != "" && f.MootBy == ""
+	if better || f.MootBy == g.Example.MootBy && sureness(f.Sure) > sureness(g.Example.Sure) {
+		g.Example, g.Conn = f, c.Conn
+	}
+	if c.At.Before(g.First) {
+		g.First = c.At
+	}
+	if c.At.After(g.Last) {
+		g.Last = c.At
+	}
+	if g.agents[c.Agent] || len(g.agents) >= maxCounted {
+		return
+	}
+	g.agents[c.Agent] = true
+	g.AgentCount++
+	if len(g.Agents) < maxAgents {
+		g.Agents = append(g.Agents, c.Agent)
+	}
+}
+
+// Groups are the groups so far: causes before what they explain, the worst
+// first, then the surest, then the most frequent.
+func (d *Folding) Groups() []Group {
+	var out []Group
+	for _, g := range d.order {
+		out = append(out, *g)
+	}
+	slices.SortStableFunc(out, func(a, b Group) int {
+		return cmp.Or(
+			compareBool(a.MootBy != "", b.MootBy != ""),
+			cmp.Compare(b.Example.Kind.Severity, a.Example.Kind.Severity),
+			cmp.Compare(sureness(b.Example.Sure), sureness(a.Example.Sure)),
+			cmp.Compare(b.Count, a.Count),
+		)
+	})
+	return out
+}
+
+// Fold folds diagnoses into groups, in the order of [Folding.Groups].
+func Fold(cs []ConnDiagnosis) []Group {
+	var d Folding
+	for _, c := range cs {
+		d.Add(c)
+	}
+	return d.Groups()
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+func sureness(s string) int {
+	switch s {
+	case certain, "":
+		return 3
+	case likely:
+		return 2
+	case possible:
+		return 1
+	}
+	return 0
+}

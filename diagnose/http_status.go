@@ -1,0 +1,272 @@
+package diagnose
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mpproxy/internal/tlsrecord"
+	"mpproxy/traffic"
+)
+
+// statusRules are about what the management point answers.
+var statusRules = []rule{
+	gatewayReason, needsHTTPS, tooLargeToAsk, postHandshake, windowsAuthFails, windowsAuthChallenge,
+	poolStopped, verbBlocked, forbidden,
+}
+
+// readAhead is how much of a body IIS reads before it asks for a certificate
+// (uploadReadAheadSize).
+const readAhead = 49_152
+
+// gateway knows the reason phrases of cloud management gateways.
+func (f *facts) gateway(x *Exchange) bool {
+	return strings.HasPrefix(x.Reason, "CMGConnector_") || strings.HasPrefix(x.Reason, "CMGService_")
+}
+
+var gatewayReason = rule{
+	kind: traffic.FindingKind{
+		Code: "http-gateway-refuses", Ref: "N15", Severity: traffic.Error,
+		Title:  "The cloud management gateway refuses, on the way to the management point; its reason phrase says what failed there",
+		Why:    "The hop that failed is the one from the connection point to the management point, not the agent's.",
+		Remedy: "Clientcertificaterequired: give the connection point a client certificate that the management point takes. Forbidden: the management point's HTTPS binding. Invalid_Token: renew the agent's token.",
+		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "native-no-client-cert"},
+	},
+	check: "On the connection point: SMS_CLOUD_PROXYCONNECTOR.log.",
+	test: func(f *facts) (occurrence, bool) {
+		for _, x := range f.requests {
+			if f.gateway(x) {
+				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{x.line()}}, true
+			}
+		}
+		return occurrence{}, false
+	},
+}
+
+var needsHTTPS = rule{
+	kind: traffic.FindingKind{
+		Code: "http-needs-https", Ref: "N10", Severity: traffic.Error,
+		Title:  "The agent uses http:// where the management point wants https://",
+		Why:    "IIS answers 403.4 where Require SSL is set.",
+		Remedy: "Give the agent the site's HTTPS address (CCMHTTPSPORT, /UsePKICert), and mpproxy --upstream https://….",
+		Moot:   []string{"upstream-forbidden"},
+	},
+	check: "On the management point: IIS log, sc-status 403 sc-substatus 4.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.answered(403)
+		if x == nil || f.agent != nil || f.upstream != nil {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: agentSide, sure: likely, exchange: x, proof: []string{x.line(), "neither leg has TLS: 403.4 is likely"}}, true
+	},
+}
+
+var tooLargeToAsk = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-too-large", Ref: "M16", Severity: traffic.Error,
+		Title:  "The management point refuses a body as too large, as IIS does when it still wants to ask for a certificate",
+		Why:    "To ask by renegotiation IIS has to read the body first, and reads 48 KB at most (uploadReadAheadSize). Small messages pass, inventories do not.",
+		Remedy: "Ask for the certificate in the first handshake (clientcertnegotiation=enable), or raise uploadReadAheadSize; mpproxy --prime asks once before a large upload.",
+		Moot:   []string{"upstream-no-reply", "upstream-post-handshake", "http-cut-short"},
+	},
+	check: "On the management point: IIS log, sc-status 413; appcmd list config /section:serverRuntime.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.answered(413)
+		if x == nil {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{x.line()}}
+		if x.RequestSize > readAhead && f.upstream != nil {
+			o.sure = likely
+			o.proof = append(o.proof, fmt.Sprintf("the request has %d bytes, the limit is %d", x.RequestSize, readAhead))
+			if n := f.smaller(x); n > 0 {
+				o.proof = append(o.proof, fmt.Sprintf("%d smaller requests on this connection passed", n))
+			}
+		}
+		return o, true
+	},
+}
+
+// smaller counts requests below the read-ahead that were answered well.
+func (f *facts) smaller(than *Exchange) int {
+	n := 0
+	for _, x := range f.requests {
+		if x != than && x.RequestSize <= readAhead && x.Status >= 200 && x.Status < 300 {
+			n++
+		}
+	}
+	return n
+}
+
+var postHandshake = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-post-handshake", Ref: "M11", Severity: traffic.Error,
+		Title:  "The management point wants the client certificate after a TLS 1.3 handshake, which mpproxy cannot give",
+		Why:    "TLS 1.3 has no renegotiation; IIS then resets the connection (Server 2022) or answers 500 with 0x80070032 (2025).",
+		Remedy: "Offer TLS 1.2 at most (--upstream-tls-max 1.2, the default), or set clientcertnegotiation=enable on the binding.",
+		Moot:   []string{"upstream-no-reply", "http-cut-short"},
+	},
+	check: "On the management point: netsh http show sslcert; HTTPERR log at this time.",
+	test: func(f *facts) (occurrence, bool) {
+		u := f.upstream
+		if u == nil || u.failed() || u.tr.Version() != tlsrecord.TLS13 || len(f.requests) == 0 {
+			return occurrence{}, false
+		}
+		if _, refused := f.refusedAfterwards(); refused {
+			return occurrence{}, false
+		}
+		x := f.requests[0]
+		switch {
+		case x.Status == 500:
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{"TLS 1.3", x.line()}}, true
+		case x.Status == 0 && x.Fate == traffic.Broken && (f.Conn.UpstreamLeg.End == traffic.EndReset || strings.Contains(x.Err, "reset")):
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: []string{"TLS 1.3, reset right after the first request", x.line()}}, true
+		}
+		return occurrence{}, false
+	},
+}
+
+// challenged are the answers 401 to requests for Windows authentication.
+func (f *facts) challenged() []*Exchange {
+	var out []*Exchange
+	for _, x := range f.requests {
+		if x.Status == 401 && slices.ContainsFunc(x.Challenges, isWindowsAuth) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func isWindowsAuth(challenge string) bool {
+	scheme, _, _ := strings.Cut(challenge, " ")
+	return strings.EqualFold(scheme, "Negotiate") || strings.EqualFold(scheme, "NTLM")
+}
+
+var windowsAuthFails = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-windows-auth", Ref: "M17", Severity: traffic.Warning,
+		Title:  "The management point refuses the agent's Windows authentication again and again",
+		Why:    "The first 401 is meant to be; three of them, or one at the end, are not. Extended Protection ties authentication to the certificate that the agent saw, which is mpproxy's.",
+		Remedy: "Switch Extended Protection off for ccm_system_windowsauth, give mpproxy the management point's own certificate, or pass this listener through.",
+		Moot:   []string{"upstream-auth-challenge"},
+	},
+	check: "On the management point: Security log, event 4625; IIS log 401 1.",
+	test: func(f *facts) (occurrence, bool) {
+		xs := f.challenged()
+		if len(xs) == 0 {
+			return occurrence{}, false
+		}
+		last := f.last()
+		if len(xs) < 3 && (last.Status != 401 || len(xs) < 2) {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: xs[len(xs)-1], proof: []string{
+			fmt.Sprintf("%d answers 401 on one connection; the last answer is %d", len(xs), last.Status), xs[len(xs)-1].line(),
+		}}, true
+	},
+}
+
+var windowsAuthChallenge = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-auth-challenge", Ref: "N16", Severity: traffic.Info,
+		Title:  "The management point challenged the agent once and then let it in, as it should",
+		Why:    "Windows authentication begins with a 401; nothing is wrong.",
+		Remedy: "Nothing.",
+	},
+	check: "The IIS log has 401 2 2148074254, then 200.",
+	test: func(f *facts) (occurrence, bool) {
+		xs := f.challenged()
+		if len(xs) == 0 {
+			return occurrence{}, false
+		}
+		if last := f.last(); last.Status >= 400 {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: "", sure: certain, exchange: xs[0], proof: []string{xs[0].line()}}, true
+	},
+}
+
+var poolStopped = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-pool-stopped", Ref: "M18", Severity: traffic.Error,
+		Title:  "The management point's web server is up, but the application behind it is not",
+		Why:    "http.sys itself answers 503 when the application pool is stopped or keeps crashing.",
+		Remedy: "Start the application pool (CCM Server Framework Pool, SMS Management Point Pool) and look why it stopped.",
+	},
+	check: "On the management point: HTTPERR log (AppOffline, QueueFull); System log, WAS events 5002 and 5059.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.answered(503)
+		if x == nil {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: []string{x.line()}}
+		if strings.HasPrefix(x.Server, "Microsoft-HTTPAPI") {
+			o.sure = certain
+			o.proof = append(o.proof, "Server: "+quote(x.Server)+", which is http.sys, not IIS")
+		}
+		return o, true
+	},
+}
+
+var verbBlocked = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-verb-blocked", Ref: "M19", Severity: traffic.Error,
+		Title:  "The management point, or a filter before it, does not let the agent's method through",
+		Why:    "Request filtering, URLScan and web application firewalls know neither CCM_POST nor BITS_POST; PROPFIND needs WebDAV on distribution points.",
+		Remedy: "Allow the verbs HEAD, GET, CCM_POST, BITS_POST and PROPFIND.",
+	},
+	check: "On the management point: IIS log, sc-substatus 6 (verb denied); Request Filtering, HTTP Verbs.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.answered(404, 405, 501)
+		if x == nil || !slices.Contains([]string{"CCM_POST", "BITS_POST", "PROPFIND"}, x.Method) {
+			return occurrence{}, false
+		}
+		sure := certain
+		if x.Status == 404 {
+			sure = likely
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: sure, exchange: x, proof: []string{x.line()}}, true
+	},
+}
+
+var forbidden = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-forbidden", Ref: "M15", Severity: traffic.Error,
+		Title:  "The management point answers 403: it does not like the client certificate, or its absence",
+		Why:    "IIS tells which one only in its own log (sc-substatus). Trust is decided by the Windows stores of its computer, not by the site's settings.",
+		Remedy: "See the substatus in the IIS log: 16 root not trusted, 13 revoked or CRL out of reach, 17 expired, 7 none, 12 mapping denied.",
+	},
+	check: "On the management point: IIS log, sc-substatus and sc-win32-status (mpproxy explain \"403 16 2148204809\").",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.answered(403)
+		if x == nil || f.upstream == nil {
+			return occurrence{}, false
+		}
+		substatus, who, why, do := f.likelySubstatus()
+		return occurrence{
+			leg: traffic.UpstreamSide, who: who, sure: likely, exchange: x, do: do,
+			proof: []string{x.line(), substatus + " is likely: " + why}, notIt: f.clientFits(f.upstream.client),
+		}, true
+	},
+}
+
+// likelySubstatus guesses the IIS substatus from the certificate that mpproxy
+// showed to the management point.
+func (f *facts) likelySubstatus() (substatus, who, why string, do []string) {
+	c := f.upstream.client
+	if len(c) == 0 {
+		return "403.7", proxySide, "no certificate was shown to the management point", []string{"Give mpproxy a client certificate: --client-cert FILE.pfx."}
+	}
+	if why, good := c.dates(f.upstream.at()); !good {
+		return "403.17", proxySide, why, []string{"Renew the certificate that mpproxy shows."}
+	}
+	if why, good := c.usage(x509.ExtKeyUsageClientAuth); !good {
+		return "403.16", proxySide, why, []string{"Give mpproxy a certificate with Client Authentication."}
+	}
+	why = "the certificate, issued by " + quote(c.issuer()) + ", is good as sent, so the stores of the management point's computer are the suspect; 403.13 if its CRL is out of the management point's reach"
+	return "403.16", mpSide, why, []string{
+		"On the management point: import the root of " + c.issuer() + " into LocalMachine\\Root (not CurrentUser); importing it into the site's settings is not enough.",
+		"On the management point: Get-ChildItem Cert:\\LocalMachine\\Root | Where-Object { $_.Issuer -ne $_.Subject } must print nothing: a certificate that is no root in that store makes 403.16 too.",
+	}
+}

@@ -1,0 +1,243 @@
+package diagnose
+
+import (
+	"crypto/tls"
+	"strings"
+	"time"
+
+	"mpproxy/internal/tlsrecord"
+	"mpproxy/traffic"
+)
+
+// leg is one side of a connection with its handshake read.
+type leg struct {
+	side traffic.Side
+	hs   *traffic.Handshake
+	end  traffic.Leg
+	tr   *tlsrecord.Transcript
+	// sealed is true when TLS was passed through: the agent speaks with the
+	// management point itself.
+	sealed bool
+	stage  tlsrecord.Stage
+	// server and client are the chains that the two sides have shown, as far
+	// as the bytes or crypto/tls tell.
+	server, client chain
+	alert          alertSeen
+}
+
+// alertSeen is the alert that decided a handshake.
+type alertSeen struct {
+	from tlsrecord.Side
+	code tlsrecord.AlertCode
+	// seen is false when there was none; clear is true when its bytes were
+	// read on the wire, else crypto/tls has decrypted it.
+	seen, clear bool
+}
+
+// readLeg reads a leg's handshake; nil when it has none.
+func readLeg(side traffic.Side, end traffic.Leg) *leg {
+	hs := end.Handshake
+	if hs == nil {
+		return nil
+	}
+	l := &leg{side: side, hs: hs, end: end}
+	client, server := hs.In, hs.Out
+	if side == traffic.UpstreamSide {
+		client, server = server, client
+	}
+	l.tr = tlsrecord.Parse(client, server)
+	l.stage = l.tr.Stage()
+	l.sealed = side == traffic.AgentSide && hs.Err == "" && hs.TLS == nil
+	l.server = readChain(ders(l.tr.Certificate(tlsrecord.Server)))
+	l.client = readChain(ders(l.tr.Certificate(tlsrecord.Client)))
+	l.fromTLS()
+	l.alert = l.findAlert()
+	return l
+}
+
+func ders(c *tlsrecord.Certificate) [][]byte {
+	if c == nil {
+		return nil
+	}
+	var out [][]byte
+	for _, d := range c.Chain {
+		if !d.Truncated {
+			out = append(out, d.Bytes)
+		}
+	}
+	return out
+}
+
+// fromTLS adds the chains that crypto/tls has decrypted.
+func (l *leg) fromTLS() {
+	t := l.hs.TLS
+	if t == nil {
+		return
+	}
+	agents, ours := readChain(t.PeerCertificates), readChain(t.OwnCertificates)
+	if l.side == traffic.UpstreamSide {
+		agents, ours = ours, agents
+	}
+	if len(l.client) == 0 {
+		l.client = agents
+	}
+	if len(l.server) == 0 {
+		l.server = ours
+	}
+}
+
+// findAlert finds the alert that ended the handshake. Where both sides sent
+// one, the second answers the first: what crypto/tls says tells which is which.
+func (l *leg) findAlert() alertSeen {
+	client, inClient := fatal(&l.tr.Client)
+	server, inServer := fatal(&l.tr.Server)
+	mine, theirs := alertSeen{tlsrecord.Server, server, inServer, true}, alertSeen{tlsrecord.Client, client, inClient, true}
+	if l.side == traffic.UpstreamSide {
+		mine, theirs = alertSeen{tlsrecord.Client, client, inClient, true}, alertSeen{tlsrecord.Server, server, inServer, true}
+	}
+	remote, isRemote := alertIn(l.hs.Err, "remote error: ")
+	if isRemote && !theirs.seen {
+		theirs = alertSeen{theirs.from, remote, true, false}
+	}
+	// In TLS 1.3 an alert may come unencrypted; crypto/tls then takes it for a
+	// damaged record and says bad_record_mac of itself.
+	misread := strings.Contains(l.hs.Err, "local error: tls: bad record MAC")
+	switch {
+	case theirs.seen && (isRemote || misread || l.sealed || !mine.seen):
+		return theirs
+	case mine.seen:
+		return mine
+	}
+	if local, ok := alertIn(l.hs.Err, "local error: "); ok {
+		return alertSeen{mine.from, local, true, false}
+	}
+	return alertSeen{}
+}
+
+// fatal is the first alert in clear that ends a handshake.
+func fatal(s *tlsrecord.Stream) (tlsrecord.AlertCode, bool) {
+	for _, m := range s.Alerts() {
+		if a, ok := m.Body.(*tlsrecord.Alert); ok && a.Code != 0 && (a.Level == tlsrecord.Fatal || a.Code == 41) {
+			return a.Code, true
+		}
+	}
+	return 0, false
+}
+
+// alertIn finds the alert that crypto/tls names in an error's text behind
+// a prefix.
+func alertIn(text, prefix string) (tlsrecord.AlertCode, bool) {
+	_, rest, found := strings.Cut(text, prefix)
+	if !found {
+		return 0, false
+	}
+	best, length := tlsrecord.AlertCode(0), 0
+	for code := range 256 {
+		name := tls.AlertError(code).Error()
+		if strings.HasPrefix(rest, name) && len(name) > length {
+			best, length = tlsrecord.AlertCode(code), len(name)
+		}
+	}
+	return best, length > 0
+}
+
+// failed is true when the handshake came to no good end.
+func (l *leg) failed() bool {
+	if l.sealed {
+		return l.alert.seen || l.stage < tlsrecord.StageFinished
+	}
+	return l.hs.Err != ""
+}
+
+// at is when the handshake was made.
+func (l *leg) at() time.Time {
+	if !l.hs.Ended.IsZero() {
+		return l.hs.Ended
+	}
+	return l.hs.Began
+}
+
+// hello is the client's hello; an empty one when there is none.
+func (l *leg) hello() *tlsrecord.ClientHello {
+	if h := l.tr.ClientHello(); h != nil {
+		return h
+	}
+	return &tlsrecord.ClientHello{}
+}
+
+// says is true when a side's fatal alert is one of these.
+func (l *leg) says(from tlsrecord.Side, codes ...tlsrecord.AlertCode) bool {
+	if !l.alert.seen || l.alert.from != from {
+		return false
+	}
+	for _, c := range codes {
+		if c == l.alert.code {
+			return true
+		}
+	}
+	return len(codes) == 0
+}
+
+// asked is true when the server asked for a client certificate, as far as it
+// is known.
+func (l *leg) asked() bool {
+	return l.tr.CertificateRequest() != nil || l.hs.TLS != nil && l.hs.TLS.ClientCertAsked
+}
+
+// showedNone is true when the client answered with an empty Certificate.
+func (l *leg) showedNone() bool {
+	if c := l.tr.Certificate(tlsrecord.Client); c != nil {
+		return len(c.Chain) == 0
+	}
+	return l.asked() && l.hs.TLS != nil && len(l.client) == 0
+}
+
+// serverName and clientName are who the sides are, in words.
+func (l *leg) serverName() string {
+	if l.side == traffic.UpstreamSide || l.sealed {
+		return "the management point"
+	}
+	return "mpproxy"
+}
+
+func (l *leg) clientName() string {
+	if l.side == traffic.UpstreamSide {
+		return "mpproxy"
+	}
+	return "the agent"
+}
+
+// serverWho and clientWho are the same as traffic.Finding.Who names them.
+func (l *leg) serverWho() string {
+	if l.serverName() == "mpproxy" {
+		return proxySide
+	}
+	return mpSide
+}
+
+func (l *leg) clientWho() string {
+	if l.side == traffic.UpstreamSide {
+		return proxySide
+	}
+	return agentSide
+}
+
+func (l *leg) nameOf(s tlsrecord.Side) string {
+	if s == tlsrecord.Server {
+		return l.serverName()
+	}
+	return l.clientName()
+}
+
+// alertLine is the alert as a line of evidence.
+func (l *leg) alertLine() string {
+	how := "decrypted by mpproxy"
+	if l.alert.clear {
+		how = "read on the wire"
+	}
+	line := "alert " + alertText(l.alert.code) + " from " + l.nameOf(l.alert.from) + ", " + l.stage.String() + " (" + how + ")"
+	if strings.Contains(l.hs.Err, "bad record MAC") {
+		line += "; sent unencrypted, so crypto/tls alone reports bad record MAC"
+	}
+	return line
+}

@@ -1,0 +1,257 @@
+package diagnose
+
+import (
+	"crypto/x509"
+	"fmt"
+
+	"mpproxy/internal/tlsrecord"
+	"mpproxy/traffic"
+)
+
+// agentNameRules and agentTrustRules are about agents that refuse the
+// certificate that they are shown.
+var (
+	agentNameRules  = []rule{nameNotInCertificate}
+	agentTrustRules = []rule{agentDistrusts, agentClock, agentAlert, silentAfterRequest, agentLeft, agentLeftIdle}
+)
+
+// turnedAway are the ways in which agents show that they do not like a
+// certificate.
+var turnedAway = append([]string{"tls-agent-distrusts", "tls-agent-clock"}, shakeFailed...)
+
+var nameNotInCertificate = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-name-mismatch", Ref: "A04", Severity: traffic.Error,
+		Title:  "The agent uses a name that is not in the certificate that it was shown",
+		Why:    "A certificate counts only for the names in its subject alternative names; short names, aliases and addresses count as other names.",
+		Remedy: "Let the agent use a name that is in the certificate, or issue one with every name as an entry of its own (in a request file: dns=a&dns=b, never \"a&b\" as one name).",
+		Moot:   turnedAway,
+	},
+	check: "On the agent: CcmMessaging.log shows 12175 with flag 0x10 (CN_INVALID), or 12038; Schannel event 36884.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !f.unhappy() || l.says(tlsrecord.Server) {
+			return occurrence{}, false
+		}
+		why, good := l.server.name(l.hello().ServerName)
+		if good {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.AgentSide, who: l.serverWho(), sure: likely, proof: []string{why, howItEnded(f)}, notIt: f.serverFits("name")}
+		if l.says(tlsrecord.Client, refusals...) {
+			o.sure = certain
+		}
+		return o, true
+	},
+}
+
+// refusals are the alerts by which a peer refuses a certificate.
+var refusals = []tlsrecord.AlertCode{42, 43, 44, 45, 46, 48, 112}
+
+// howItEnded is how the agent turned away, as a line of evidence.
+func howItEnded(f *facts) string {
+	switch l := f.agent; {
+	case l.alert.seen:
+		return l.alertLine()
+	case l.failed():
+		return "the agent ended the connection (" + string(f.Conn.AgentLeg.End) + ") " + l.stage.String() + ", without an alert"
+	}
+	return fmt.Sprintf("the agent finished the handshake and ended the connection (%s) after %s without a request", f.Conn.AgentLeg.End,
+		f.Conn.AgentLeg.EndedAt.Sub(f.agent.hs.Ended).Round(1e6))
+}
+
+var agentDistrusts = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-agent-distrusts", Ref: "A01", Severity: traffic.Error,
+		Title:  "The agent does not trust the authority of the certificate that it was shown",
+		Why:    "The authority's root is not in the Trusted Root store of the agent's computer; a root in a user's store does not count for the agent's service.",
+		Remedy: "Import mpproxy's authority (mpproxy ca install-hint) into the computer's Trusted Root store of the agent: certutil -addstore Root mpproxy-ca.cer. Or give mpproxy a certificate of the site's PKI.",
+		Moot:   shakeFailed,
+	},
+	check: "On the agent: CcmMessaging.log shows 12175 with flag 0x8 (INVALID_CA), or 12045; Schannel event 36882.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !l.says(tlsrecord.Client, 42, 46, 48) {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: likely, proof: []string{l.alertLine(), f.shownBy()}, notIt: f.serverFits("")}
+		switch {
+		case l.alert.code == 48:
+			o.sure = certain
+		case len(l.server) == 0:
+			o.sure = possible
+			o.proof = append(o.proof, "the certificate was encrypted and the handshake failed, so its name and dates cannot be judged")
+		}
+		if l.sealed {
+			o.do = []string{"Import the root of the management point's authority into the computer's Trusted Root store of the agent, and let the management point send its intermediates."}
+			if !l.server.complete() && len(l.server) == 1 {
+				o.proof = append(o.proof, "the management point sent no intermediate: only agents that have it already can build the chain")
+			}
+		}
+		o.proof = append(o.proof, f.others()...)
+		return o, true
+	},
+}
+
+// shownBy is who issued what the agent was shown.
+func (f *facts) shownBy() string {
+	issuer, chain := f.agent.server.issuer(), f.agent.server
+	if issuer == "" {
+		issuer = f.OwnIssuer
+	}
+	switch {
+	case issuer == "":
+		return "it was shown " + f.agent.serverName() + "'s certificate"
+	case len(chain) == 0 && !f.agent.sealed:
+		return "mpproxy's certificates on this listener are issued by " + quote(issuer)
+	}
+	return fmt.Sprintf("%s showed a certificate of %s, issued by %s, in a chain of %d", f.agent.serverName(), quote(chain.subject()), quote(issuer), len(chain))
+}
+
+// others compares with the rest of the listener's agents.
+func (f *facts) others() []string {
+	p := f.Peers
+	var out []string
+	if good := p.Agents - p.Failed; p.Agents > 1 && good > 0 {
+		out = append(out, fmt.Sprintf("%d of %d agents on this listener get in: it is not the certificate alone", good, p.Agents))
+	}
+	if p.After.Good > 0 {
+		out = append(out, "the same agent got in later")
+	}
+	return out
+}
+
+// serverFits lists what the server's certificate was tried for and passed,
+// leaving out one test.
+func (f *facts) serverFits(except string) []Ruled {
+	l := f.agent
+	if l.server.leaf() == nil {
+		return nil
+	}
+	var out []Ruled
+	add := func(key, what, why string, good bool) {
+		if good && why != "" && key != except {
+			out = append(out, Ruled{what, why})
+		}
+	}
+	why, good := l.server.dates(l.at())
+	add("dates", "expired", why, good)
+	why, good = l.server.name(l.hello().ServerName)
+	add("name", "wrong name", why, good)
+	why, good = l.server.usage(x509.ExtKeyUsageServerAuth)
+	add("usage", "wrong usage", why, good)
+	why, bad := l.server.weak()
+	add("weak", "weak signature or key", why, !bad)
+	return out
+}
+
+var agentClock = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-agent-clock", Ref: "A31", Severity: traffic.Warning,
+		Title:  "The agent says that a certificate is out of its time which is valid by mpproxy's clock",
+		Why:    "The agent's clock is wrong, as on new computers, in WinPE, or with an empty battery.",
+		Remedy: "Set the agent's clock (w32tm /resync), in WinPE before the task sequence.",
+		Moot:   shakeFailed,
+	},
+	check: "On the agent: w32tm /query /status; CcmMessaging.log shows 12175 with flag 0x20 (DATE_INVALID), or 12037.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !l.says(tlsrecord.Client, 45) {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: likely, proof: []string{l.alertLine()}, notIt: f.serverFits("dates")}
+		if why, _ := l.server.dates(l.at()); why != "" {
+			o.proof = append(o.proof, "the certificate: "+why)
+		} else {
+			o.sure = possible
+			o.proof = append(o.proof, "the certificate's dates cannot be seen")
+		}
+		if clock, known := l.hello().Clock(); known && clock.Sub(l.at()).Abs() < 20*365*24*3600*1e9 {
+			o.proof = append(o.proof, "the agent's hello may carry its clock: "+day(clock))
+		}
+		return o, true
+	},
+}
+
+var agentAlert = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-agent-alert", Ref: "A28", Severity: traffic.Warning,
+		Title:  "The agent broke the handshake off with an alert",
+		Why:    "The alert says why, as far as its sender tells.",
+		Remedy: "Look up the alert (mpproxy explain alert N) and the agent's own log at this time.",
+		Moot:   []string{"tls-agent-handshake-failed", "tls-agent-left", "tls-agent-left-idle", "tls-agent-silent"},
+	},
+	check: "On the agent: the System log has Schannel event 36888 with the same number.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !l.says(tlsrecord.Client) {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{
+			l.alertLine(), l.alert.code.String() + ": " + l.alert.code.Meaning(),
+		}, notIt: f.serverFits("")}, true
+	},
+}
+
+var silentAfterRequest = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-agent-silent", Ref: "A22", Severity: traffic.Warning,
+		Title:  "The agent broke off when it was asked for its certificate, though it takes the server's",
+		Why:    "Its private key is missing or not readable for SYSTEM, lies in a provider that this agent cannot use (CNG), or in a TPM that cannot sign so.",
+		Remedy: "On the agent: give SYSTEM access to the certificate's private key, or enrol a new certificate (RSA 2048, with key, by a template for computers).",
+		Moot:   []string{"tls-agent-handshake-failed", "tls-agent-left", "tls-handshake-stalled"},
+	},
+	check: "On the agent: certutil -verifystore My; WinHTTP 12185 or 12186 in CcmMessaging.log.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		before := f.Peers.Before.Good + f.Peers.After.Good
+		if l == nil || !f.agentFailed() || l.alert.seen || l.stage != tlsrecord.StageServerDone || l.sealed && !l.asked() || before == 0 {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: []string{
+			l.serverName() + " asked for a client certificate; no Certificate message came, then the end (" + string(f.Conn.AgentLeg.End) + ")",
+			fmt.Sprintf("the same agent finished %d other handshakes with this server, so it trusts its certificate", before),
+		}}, true
+	},
+}
+
+var agentLeft = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-agent-left", Ref: "A02", Severity: traffic.Warning,
+		Title:  "The agent ended the connection right after it had seen the server's certificate, without a word",
+		Why:    "Most often it does not trust the certificate's authority; or it could not check whether the certificate is revoked.",
+		Remedy: "As for an agent that does not trust: import the authority into the computer's Trusted Root store. Then look at revocation: the CRL must be in the agent's reach.",
+		Moot:   []string{"tls-agent-handshake-failed"},
+	},
+	check: "On the agent: CcmMessaging.log shows 12175 with its flags: 0x8 is trust, 0x1 revocation, 0x10 the name.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !f.agentFailed() || l.alert.seen || l.stage < tlsrecord.StageServerHello || l.tr.Client.Looks != tlsrecord.TLS {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: []string{howItEnded(f), f.shownBy()}, notIt: f.serverFits("")}
+		if again := f.Peers.Before.Failed + f.Peers.After.Failed; again > 0 && f.Peers.Before.Good+f.Peers.After.Good == 0 {
+			o.sure = likely
+			o.proof = append(o.proof, fmt.Sprintf("%d more connections of this agent failed, none got in", again))
+		}
+		o.proof = append(o.proof, f.others()...)
+		return o, true
+	},
+}
+
+var agentLeftIdle = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-agent-left-idle", Ref: "A03", Severity: traffic.Warning,
+		Title:  "The agent finished the handshake and left without a request",
+		Why:    "Programs that check certificates themselves, as WinHTTP does, end so when they do not like one. It may also be a probe that knows TLS.",
+		Remedy: "Read the flags of 12175 in the agent's log: 0x8 trust, 0x1 revocation, 0x10 name, 0x20 dates.",
+		Moot:   []string{"tls-agent-handshake-failed"},
+	},
+	check: "On the agent: CcmMessaging.log at this time; a gap of 15 s or more points to a CRL that cannot be fetched.",
+	test: func(f *facts) (occurrence, bool) {
+		if !f.silent() || f.Peers.After.Good > 0 {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: append([]string{howItEnded(f), f.shownBy()}, f.others()...), notIt: f.serverFits("")}, true
+	},
+}

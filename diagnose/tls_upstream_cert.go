@@ -1,0 +1,89 @@
+package diagnose
+
+import (
+	"fmt"
+	"strings"
+
+	"mpproxy/internal/tlsrecord"
+	"mpproxy/traffic"
+)
+
+// upstreamCertRules are about mpproxy refusing the management point's
+// certificate.
+var upstreamCertRules = []rule{mpEnhancedHTTP, mpNameMismatch, mpUntrusted}
+
+var mpEnhancedHTTP = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-enhanced-http", Ref: "M07", Severity: traffic.Info,
+		Title:  "The management point shows the self-made certificate of Enhanced HTTP",
+		Why:    "The site issues it itself (SMS Issuing). Agents trust it by what the site told them, Windows and mpproxy do not by themselves.",
+		Remedy: "Export the SMS Issuing certificate from the site (Administration, Security, Certificates) and give it to --upstream-ca.",
+		Moot:   []string{"upstream-untrusted", "upstream-tls-failed"},
+	},
+	check: "On the management point: the binding's certificate is \"SMS Role SSL Certificate\".",
+	test: func(f *facts) (occurrence, bool) {
+		for _, l := range f.legs() {
+			if l.side == traffic.AgentSide && !l.sealed {
+				continue
+			}
+			if strings.Contains(l.server.issuer(), "CN=SMS Issuing") || strings.Contains(l.server.subject(), "CN=SMS Role SSL Certificate") {
+				return occurrence{leg: l.side, who: proxySide, sure: certain, proof: []string{
+					fmt.Sprintf("certificate of %s, issued by %s", quote(l.server.subject()), quote(l.server.issuer())),
+				}}, true
+			}
+		}
+		return occurrence{}, false
+	},
+}
+
+var mpNameMismatch = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-name-mismatch", Ref: "M06", Severity: traffic.Error,
+		Title:  "The management point's certificate lacks the name by which mpproxy calls it",
+		Why:    "Agents that use this name refuse it too. A common name alone counts no more.",
+		Remedy: "Use a name from the certificate in --upstream, or issue the certificate with this name in its subject alternative names.",
+		Moot:   []string{"upstream-tls-failed", "upstream-untrusted"},
+	},
+	check: "On the management point: certutil -dump on the bound certificate: Subject Alternative Name.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.onUpstream(func(l *leg) (occurrence, bool) {
+			host, _, _ := strings.Cut(f.Conn.Upstream, ":")
+			if name := l.hello().ServerName; name != "" {
+				host = name
+			}
+			why, good := l.server.name(host)
+			if good || l.says(tlsrecord.Server) {
+				return occurrence{}, false
+			}
+			return occurrence{who: mpSide, sure: certain, proof: []string{why, "mpproxy: " + quote(l.hs.Err)}}, true
+		})
+	},
+}
+
+var mpUntrusted = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-untrusted", Ref: "M05", Severity: traffic.Error,
+		Title:  "mpproxy does not trust the authority of the management point's certificate",
+		Why:    "Its root is not among those that mpproxy was given, or the management point does not send an intermediate.",
+		Remedy: "Give the site's root to --upstream-ca.",
+		Moot:   []string{"upstream-tls-failed"},
+	},
+	check: "openssl s_client -showcerts -connect NAME:443 shows the chain as sent.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.onUpstream(func(l *leg) (occurrence, bool) {
+			if !strings.Contains(l.hs.Err, "unknown authority") && !strings.Contains(l.hs.Err, "not trusted") {
+				return occurrence{}, false
+			}
+			o := occurrence{who: proxySide, sure: certain, proof: []string{
+				fmt.Sprintf("certificate of %s, issued by %s; a chain of %d was sent", quote(l.server.subject()), quote(l.server.issuer()), len(l.server)),
+			}}
+			if !l.server.complete() {
+				o.proof = append(o.proof, fmt.Sprintf("it ends at %s, which was not sent: if that is no root, the management point lacks an intermediate", quote(l.server[max(len(l.server)-1, 0):].issuer())))
+			}
+			if why, good := l.server.dates(l.at()); good && why != "" {
+				o.notIt = append(o.notIt, Ruled{"expired", why})
+			}
+			return o, true
+		})
+	},
+}

@@ -1,0 +1,146 @@
+package diagnose
+
+import (
+	"crypto/x509"
+	"fmt"
+	"strings"
+
+	"mpproxy/internal/tlsrecord"
+	"mpproxy/traffic"
+)
+
+// upstreamRefusalRules are about the management point refusing a client
+// certificate, or asking for it in ways that fail.
+var upstreamRefusalRules = []rule{mpNoCertificate, mpRefusesCertificate, mpRenegotiates, mpAuthoritiesHuge}
+
+var mpNoCertificate = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-no-certificate", Ref: "M13", Severity: traffic.Error,
+		Title:  "The management point wants a client certificate, and mpproxy has none to show",
+		Why:    "mpproxy ends the agent's TLS, so it needs a certificate of its own for the way to the management point.",
+		Remedy: "Give mpproxy a client certificate of the site's PKI: --client-cert FILE.pfx.",
+		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-forbidden", "upstream-refuses-certificate"},
+	},
+	check: "On the management point: IIS log, sc-status 403 sc-substatus 7.",
+	test: func(f *facts) (occurrence, bool) {
+		o := occurrence{leg: traffic.UpstreamSide, who: proxySide, sure: certain}
+		if line := f.wantedUpstream(); line != "" {
+			o.proof = []string{line}
+			return o, true
+		}
+		x := f.answered(403)
+		if u := f.upstream; x == nil || u == nil || len(u.client) > 0 || !u.asked() && !wantsCertificate(x.Reason) || f.gateway(x) {
+			return occurrence{}, false
+		}
+		o.sure, o.exchange = likely, x
+		o.proof = []string{x.line(), "mpproxy showed no certificate to the management point"}
+		return o, true
+	},
+}
+
+// refusedAfterwards finds an alert that came after a good handshake, as TLS 1.3
+// has it: in the error of the first exchange.
+func (f *facts) refusedAfterwards() (tlsrecord.AlertCode, bool) {
+	for _, x := range f.Exchanges {
+		if code, said := alertIn(x.Err, "remote error: "); said {
+			return code, true
+		}
+	}
+	return alertIn(f.Conn.UpstreamLeg.Err, "remote error: ")
+}
+
+var mpRefusesCertificate = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-refuses-certificate", Ref: "M12", Severity: traffic.Error,
+		Title:  "The management point refuses the client certificate that it was shown",
+		Why:    "Its Windows decides this from the computer's own stores; the list of issuers in the site's settings does not help.",
+		Remedy: "unknown_ca: import the certificate's root into the Trusted Root store of the management point's computer. certificate_expired: renew it. bad_certificate, unsupported_certificate: check usage and key.",
+		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-forbidden"},
+	},
+	check: "On the management point: Schannel events 36876 and 36888; certutil -verify FILE on the certificate.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.upstream
+		if f.agent != nil && f.agent.sealed {
+			l = f.agent
+		}
+		if l == nil {
+			return occurrence{}, false
+		}
+		said, line := l.says(tlsrecord.Server, 42, 43, 44, 45, 46, 48, 49, 51), l.alertLine()
+		if code, late := f.refusedAfterwards(); !said && late {
+			line = "alert " + alertText(code) + " from the management point, after the handshake (decrypted by mpproxy)"
+			said = code >= 42 && code <= 51
+		}
+		if !said || len(l.client) == 0 && l.tr.Version() < tlsrecord.TLS13 {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{line}, notIt: f.clientFits(l.client)}
+		if len(l.client) > 0 {
+			o.proof = append(o.proof, fmt.Sprintf("%s showed the certificate of %s, issued by %s (SHA-256 %s…)", l.clientName(), quote(l.client.subject()), quote(l.client.issuer()), l.client.thumbprint()))
+		}
+		if why, good := l.client.dates(l.at()); !good {
+			o.who = l.clientWho()
+			o.proof = append(o.proof, why)
+		}
+		if why, good := l.client.usage(x509.ExtKeyUsageClientAuth); !good {
+			o.who = l.clientWho()
+			o.proof = append(o.proof, why)
+		}
+		return o, true
+	},
+}
+
+var mpRenegotiates = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-renegotiates", Ref: "M10", Severity: traffic.Info,
+		Title:  "The management point asks for the client certificate by renegotiation, in the middle of the connection",
+		Why:    "IIS does so where only some paths want certificates. Clients in Go refuse it unless told otherwise, and large bodies get in its way.",
+		Remedy: "Ask for the certificate in the first handshake: netsh http … clientcertnegotiation=enable. mpproxy itself renegotiates once.",
+	},
+	check: "On the management point: netsh http show sslcert, Negotiate Client Certificate.",
+	test: func(f *facts) (occurrence, bool) {
+		if l := f.agent; l != nil && l.sealed {
+			r := l.tr.Renegotiation()
+			if r == nil || r.By != tlsrecord.Server {
+				return occurrence{}, false
+			}
+			o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{
+				fmt.Sprintf("a HelloRequest at byte %d; the agent answered with %d bytes, completed: %t", r.Offset, r.ClientBytes, r.Completed),
+			}}
+			return o, true
+		}
+		for i := range f.Exchanges {
+			if x := &f.Exchanges[i]; strings.Contains(x.Err, "no renegotiation") {
+				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{
+					"the management point asked once more than mpproxy grants: " + quote(x.Err),
+				}}, true
+			}
+		}
+		return occurrence{}, false
+	},
+}
+
+var mpAuthoritiesHuge = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-authorities-huge", Ref: "M20", Severity: traffic.Warning,
+		Title:  "The management point names so many authorities that its list is cut or cannot be read",
+		Why:    "Windows cuts the list at 16 KB (12 KB before 2008), and what is behind the cut does not count; Go refuses it above 64 KB.",
+		Remedy: "Remove authorities from the Trusted Root store of the management point, or send no list: SendTrustedIssuerList=0.",
+	},
+	check: "On the management point: Schannel event 36885.",
+	test: func(f *facts) (occurrence, bool) {
+		for _, l := range f.legs() {
+			if l.serverWho() != mpSide {
+				continue
+			}
+			r := l.tr.CertificateRequest()
+			if r == nil || r.AuthoritiesSize < 12_000 {
+				continue
+			}
+			return occurrence{leg: l.side, who: mpSide, sure: likely, proof: []string{
+				fmt.Sprintf("its CertificateRequest has %d bytes of names; the cut is at 16384, before 2008 at 12228", r.AuthoritiesSize),
+			}}, true
+		}
+		return occurrence{}, false
+	},
+}
