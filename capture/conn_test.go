@@ -30,8 +30,10 @@ func TestConn(t *testing.T) {
 		ID: 1, Listener: "https://127.0.0.1:8443", Mode: "reverse", Agent: "192.0.2.77:51322", Upstream: "mp01.lab.example:443",
 		Opened: start, Closed: start.Add(time.Second),
 		AgentLeg: traffic.Leg{Address: "192.0.2.77:51322", BytesIn: 1, BytesOut: 2, Handshake: agent, End: traffic.EndProxy, EndedAt: start},
-		UpstreamLeg: traffic.Leg{Address: "198.51.100.5:443", BytesIn: 3, BytesOut: 4, Handshake: upstream, End: traffic.EndAlert,
-			EndedAt: start, Err: "alert 40"},
+		UpstreamLeg: traffic.Leg{
+			Address: "198.51.100.5:443", BytesIn: 3, BytesOut: 4, Handshake: upstream, End: traffic.EndAlert,
+			EndedAt: start, Err: "alert 40",
+		},
 		Findings: []traffic.Finding{{
 			Kind: &traffic.FindingKind{Code: "tls-test", Ref: "A1", Severity: traffic.Error, Title: "T", Why: "W", Remedy: "R", Inferred: true},
 			Leg:  traffic.UpstreamSide, Layer: "wire", Offset: 7, Evidence: "alert 40", Sure: "likely", Who: "mp",
@@ -200,8 +202,10 @@ func TestTotals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Totals{First: 1, Last: 5, From: p.told[0].Begun, To: p.told[4].Begun, Conns: 1, Exchanges: 5, Size: info.Size(),
-		Agents: got.Agents, Errors: got.Errors} // whom and what the decoder found is not ours
+	want := Totals{
+		First: 1, Last: 5, From: p.told[0].Begun, To: p.told[4].Begun, Conns: 1, Exchanges: 5, Size: info.Size(),
+		Agents: got.Agents, Errors: got.Errors,
+	} // whom and what the decoder found is not ours
 	for _, x := range p.told {
 		want.ReqBytes += x.Request.Size
 		want.RespBytes += x.Reply.Size

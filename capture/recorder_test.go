@@ -159,8 +159,10 @@ func TestForwarded(t *testing.T) {
 		forwarded bool
 		want      []byte
 	}{
-		{traffic.Request, false, request}, {traffic.Request, true, sent},
-		{traffic.Reply, false, reply}, {traffic.Reply, true, returned},
+		{traffic.Request, false, request},
+		{traffic.Request, true, sent},
+		{traffic.Reply, false, reply},
+		{traffic.Reply, true, returned},
 	} {
 		body, err := s.Wire(bg, 1, v.dir, v.forwarded)
 		if err != nil {
@@ -521,5 +523,29 @@ func TestReadOnlyMedium(t *testing.T) {
 	s := openTest(t, copied)
 	if n, err := s.Count(bg, nil); n != 5 || err != nil {
 		t.Errorf("%d rows (%v), want 5", n, err)
+	}
+}
+
+// TestAnswered: where mpproxy answers in the management point's place, the row
+// has that answer's status and size, and the file is sound.
+func TestAnswered(t *testing.T) {
+	r := record(t, steady())
+	p := newPlay(r.Take)
+	c := p.open("192.0.2.12:50001")
+	answer := message("HTTP/1.1 502 Bad Gateway", "out of reach")
+	x := p.begin(c, message("GET /x HTTP/1.1", ""))
+	p.bytes(x.ID, traffic.Reply, true, answer)
+	p.end(x, nil, func(x *traffic.Exchange) {
+		_, head := splitHead(answer)
+		x.Fate = traffic.Answered
+		x.Returned = &traffic.Wire{Head: head, Size: int64(len(answer)), Framing: traffic.ByLength, Whole: true}
+	})
+	p.close(c)
+	closeRecorder(t, r)
+	s := openTest(t, r.Path())
+	mustBeSound(t, s)
+	row, err := s.Row(bg, 1)
+	if err != nil || row.Status != 502 || row.RespBytes != int64(len(answer)) {
+		t.Errorf("status %d, %d bytes, %v; want the answer's", row.Status, row.RespBytes, err)
 	}
 }

@@ -97,7 +97,7 @@ func (w *writer) storeList(r listRow) error {
 		VALUES (?,?,?,?,?,?, ?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?)`,
 		x.ID, x.Conn, begunMicros(x), micros(x.Replied), micros(x.Ended), agent,
 		names[0], names[1], names[2], names[3], names[4], names[5], names[6], names[7],
-		status(x), r.sev(), flags, x.Request.Size, x.Reply.Size, plain(target), m.row.Short, m.row.Long, plain(x.Err))
+		status(x), r.sev(), flags, x.Request.Size, answered(x).Size, plain(target), m.row.Short, m.row.Long, plain(x.Err))
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (w *writer) storeList(r listRow) error {
 
 // status is the reply's status code, or NULL.
 func status(x *traffic.Exchange) any {
-	if s := x.Reply.Head.Status(); s != 0 {
+	if s := answered(x).Head.Status(); s != 0 {
 		return s
 	}
 	return nil
