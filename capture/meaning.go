@@ -36,9 +36,6 @@ type gist struct {
 // understand decodes both messages of an exchange. open gives the wire bytes
 // of a direction.
 func understand(x *traffic.Exchange, open func(traffic.Dir) io.ReaderAt, depth decode.Depth) (m meaning) {
-	if x.Fate == traffic.Tunneled || x.Request.Framing == traffic.NoFraming {
-		return meaning{}
-	}
 	defer func() {
 		// The recorder must survive a fault in a decoder: the evidence of it
 		// is what it is there to keep.
@@ -48,6 +45,9 @@ func understand(x *traffic.Exchange, open func(traffic.Dir) io.ReaderAt, depth d
 		}
 	}()
 	request := decode.Decode(sourceOf(x, traffic.Request, &x.Request, open(traffic.Request), nil), depth)
+	if x.Fate == traffic.Tunneled || x.Request.Framing == traffic.NoFraming {
+		return meaning{row: tunneled(request)}
+	}
 	m.request, m.findings = gistOf(request), request.Findings
 	var reply *decode.Message
 	if x.Reply.Size > 0 {
@@ -56,6 +56,15 @@ func understand(x *traffic.Exchange, open func(traffic.Dir) io.ReaderAt, depth d
 	}
 	m.row = ownRow(decode.Join(request, reply))
 	return m
+}
+
+// tunneled is all that is said of bytes that are no HTTP: a name for those
+// that are known. They are not judged as messages.
+func tunneled(m *decode.Message) decode.Row {
+	if m.Kind != "tls" {
+		return decode.Row{}
+	}
+	return ownRow(decode.Join(m, nil))
 }
 
 // sourceOf is a message of an exchange, for the decoder.

@@ -201,3 +201,32 @@ func get(t *testing.T, addr, path string) {
 		t.Fatalf("GET %s gives %q, %v", path, b, err)
 	}
 }
+
+// TestFailuresAreRows: an agent that refuses our certificate, and a request
+// whose management point is not there, are lines of the list like any other.
+func TestFailuresAreRows(t *testing.T) {
+	bin := program(t)
+	file := filepath.Join(t.TempDir(), "x.mpdb")
+	p := startProcess(t, bin, "run", "--plain", "--upstream", "https://127.0.0.1:1", "--listen", "127.0.0.1:0", "-w", file)
+	out, err := exec.CommandContext(t.Context(), "openssl", "s_client", "-connect", p.addr, "-tls1_2", "-verify_return_error").CombinedOutput()
+	if err == nil {
+		t.Fatalf("openssl trusts an authority made a moment ago: %s", out)
+	}
+	get(t, p.addr, "/SMS_MP/.sms_aut?MPLIST")
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ended(t); code != 0 {
+		t.Errorf("exit code %d: %s", code, <-p.said)
+	}
+	for filter, want := range map[string]string{
+		"kind:tls finding:tls-agent-handshake-failed":           "unknown certificate authority",
+		"kind:mp-list finding:upstream-unreachable is:answered": " 502 ",
+	} {
+		out, err := exec.CommandContext(t.Context(), bin, "ls", file, filter, "--width", "160").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %q, %v; want %q", filter, out, err, want)
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), bin, "check", file).CombinedOutput(); err != nil {
+		t.Errorf("check: %s", out)
+	}
+}
