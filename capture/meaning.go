@@ -46,7 +46,7 @@ func understand(x *traffic.Exchange, open func(traffic.Dir) io.ReaderAt, depth d
 	}()
 	request := decode.Decode(sourceOf(x, traffic.Request, &x.Request, open(traffic.Request), nil), depth)
 	if x.Fate == traffic.Tunneled || x.Request.Framing == traffic.NoFraming {
-		return meaning{row: tunneled(request)}
+		return tunneled(request)
 	}
 	m.request, m.findings = gistOf(request), request.Findings
 	var reply *decode.Message
@@ -60,11 +60,11 @@ func understand(x *traffic.Exchange, open func(traffic.Dir) io.ReaderAt, depth d
 
 // tunneled is all that is said of bytes that are no HTTP: a name for those
 // that are known. They are not judged as messages.
-func tunneled(m *decode.Message) decode.Row {
+func tunneled(m *decode.Message) meaning {
 	if m.Kind != "tls" {
-		return decode.Row{}
+		return meaning{}
 	}
-	return ownRow(decode.Join(m, nil))
+	return meaning{request: gistOf(m), row: ownRow(decode.Join(m, nil))}
 }
 
 // sourceOf is a message of an exchange, for the decoder.
