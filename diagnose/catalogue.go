@@ -21,6 +21,8 @@ var catalogue = slices.Concat(
 	upstreamRefusalRules,
 	statusRules,
 	expiryRules,
+	sideRules,
+	unexplainedRules,
 )
 
 // FindingKinds are the kinds that a diagnosis can find, in the catalogue's

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -15,12 +16,12 @@ import (
 // clientCertRules are about the certificate of the agent.
 var clientCertRules = []rule{
 	clientCertUnreadable, clientCertKey, clientCertExpired, clientCertUsage, clientCertNoSign, clientCertSHA1,
-	clientCertFiltered, noClientCert, clientCertUnknown,
+	clientCertFiltered, clientCertLater, noClientCert, clientCertUnknown, clientSignature,
 }
 
 // clientRefused are the findings that a bad client certificate explains.
 var clientRefused = []string{
-	"upstream-forbidden", "upstream-refuses-certificate", "upstream-no-certificate", "upstream-tls-failed",
+	"upstream-forbidden", "upstream-refuses-certificate", "upstream-no-certificate", "upstream-tls-failed", "upstream-left-request",
 	"tls-agent-handshake-failed", "native-client-cert-unknown", "tls-agent-left",
 }
 
@@ -64,7 +65,7 @@ var clientCertKey = rule{
 		Title:  "The agent's certificate has a key that is not taken",
 		Why:    "RSA below 1024 and above 8192 bits is refused; ConfigMgr takes no ECDSA client certificates (its CNG support is for RSA).",
 		Remedy: "Enrol a certificate with RSA 2048.",
-		Moot:   append([]string{"native-client-cert-sha1"}, clientRefused...),
+		Moot:   append([]string{"native-client-cert-sha1", "native-client-signature"}, clientRefused...),
 	},
 	check: "certutil -dump on the certificate: Public Key Algorithm and Length.",
 	test: func(f *facts) (occurrence, bool) {
@@ -189,13 +190,34 @@ var clientCertFiltered = rule{
 	},
 }
 
+var clientCertLater = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-cert-retry", Ref: "A12", Severity: traffic.Info,
+		Title:  "The agent came without its certificate, and at once again with it",
+		Why:    "WinHTTP does so: it shows a certificate only after it was refused without one (12044). Nothing is wrong.",
+		Remedy: "Nothing.",
+		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "upstream-tls-failed", "upstream-left-request", "upstream-tls-unexplained"},
+	},
+	check: "The agent's next connection carries its requests.",
+	test: func(f *facts) (occurrence, bool) {
+		if f.agent == nil || !f.agent.showedNone() || !f.Peers.ShowedLater {
+			return occurrence{}, false
+		}
+		wanted, _ := f.certificateWanted()
+		if wanted == "" {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.AgentSide, who: "", sure: certain, proof: []string{emptyCertificate(f.agent), wanted, "the same agent showed a certificate within " + RetryTime.String()}}, true
+	},
+}
+
 var noClientCert = rule{
 	kind: traffic.FindingKind{
 		Code: "native-no-client-cert", Ref: "A12", Severity: traffic.Error,
 		Title:  "The agent was asked for its certificate and has none to show, and the management point wants one",
 		Why:    "The computer's Personal store has no certificate that the agent would choose: with private key, Client Authentication, and of an issuer that the site names.",
 		Remedy: "Enrol a Workstation Authentication certificate for the agent, private key readable for SYSTEM; from 5.00.9049 on install with /UsePKICert.",
-		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "upstream-tls-failed", "tls-agent-handshake-failed"},
+		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "upstream-tls-failed", "upstream-left-request", "tls-agent-handshake-failed"},
 	},
 	check: "On the agent: ClientIDManagerStartup.log says which certificates it found; on the management point: IIS log, sc-status 403 sc-substatus 7.",
 	test: func(f *facts) (occurrence, bool) {
@@ -213,6 +235,7 @@ var noClientCert = rule{
 		if n := f.Peers.WithCertificate; n > 0 {
 			o.proof = append(o.proof, fmt.Sprintf("%d of %d agents on this listener have shown one", n, f.Peers.Agents))
 		}
+		o.proof = append(o.proof, f.ownCheck()...)
 		if !l.sealed {
 			o.notIt = append(o.notIt, Ruled{"filtered by the authorities named", "mpproxy named none when it asked, so any certificate would have done"})
 		}
@@ -303,6 +326,29 @@ var clientCertUnknown = rule{
 	},
 }
 
+var clientSignature = rule{
+	kind: traffic.FindingKind{
+		Code: "native-client-signature", Ref: "A21", Severity: traffic.Error,
+		Title:  "The agent's signature does not fit its certificate",
+		Why:    "The private key belongs to another certificate, or a TPM signs with another salt than TLS wants (TPM 2.0 revision 1.16 with RSA-PSS).",
+		Remedy: "Enrol a new certificate; with a TPM update its firmware, or take RSA-PSS out of the agent's signature algorithms.",
+		Moot:   []string{"tls-agent-handshake-failed", "upstream-refuses-certificate"},
+	},
+	check: "On the agent: certutil -verifystore My; certutil -v -store My shows the key's provider.",
+	test: func(f *facts) (occurrence, bool) {
+		return f.agentChain(func(l *leg) (occurrence, bool) {
+			o := occurrence{sure: likely, proof: []string{l.serverName() + " could not verify the agent's CertificateVerify"}}
+			if v, _ := tlsrecord.First[*tlsrecord.CertificateVerify](&l.tr.Client); v != nil && v.Scheme != 0 {
+				o.proof = append(o.proof, "it was signed with "+v.Scheme.String())
+			}
+			if strings.Contains(l.hs.Err, "invalid signature by the client certificate") {
+				o.sure = certain
+			}
+			return o, l.says(tlsrecord.Server, 51)
+		})
+	},
+}
+
 // missing tells a missing intermediate from an unknown root.
 func (f *facts) missing(c chain) string {
 	switch {
@@ -314,6 +360,16 @@ func (f *facts) missing(c chain) string {
 		return "the agent sent its certificate alone: either the intermediate " + quote(c.issuer()) + " is missing, or that is a root which is not known"
 	}
 	return "the chain ends at " + quote(c[len(c)-1].outline.Issuer) + ", which was not sent"
+}
+
+// ownCheck knows a management point that asks itself, through mpproxy.
+func (f *facts) ownCheck() []string {
+	agent, _, _ := net.SplitHostPort(f.Conn.Agent)
+	mp, _, _ := net.SplitHostPort(f.Conn.UpstreamLeg.Address)
+	if ip := net.ParseIP(agent); agent != mp || ip == nil || ip.IsLoopback() {
+		return nil
+	}
+	return []string{"the request comes from the management point's own address: this is its health check, not an agent; the site system needs a client certificate too"}
 }
 
 // clientFits lists what a client's certificate was tried for and passed.

@@ -12,7 +12,7 @@ import (
 
 // serverCertRules are about the certificate that a server shows, on either
 // leg.
-var serverCertRules = []rule{serverCertUnreadable, serverCertExpired, serverCertUsage, serverCertWeak}
+var serverCertRules = []rule{serverCertUnreadable, serverCertExpired, serverCertUsage, serverCertWeak, revocationOutOfReach}
 
 // expiryRules look ahead.
 var expiryRules = []rule{expiresSoon}
@@ -118,6 +118,35 @@ var serverCertWeak = rule{
 			why, found := l.server.weak()
 			return occurrence{who: l.serverWho(), sure: certain, proof: []string{why}}, found
 		})
+	},
+}
+
+var revocationOutOfReach = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-revocation-ldap-only", Ref: "A06", Severity: traffic.Warning,
+		Title:  "The agent left without a word, and the certificate's revocation list is only in a directory that agents outside of the domain cannot read",
+		Why:    "Agents check revocation of the site's certificates by default; workgroup and internet clients cannot read ldap: addresses.",
+		Remedy: "Publish the CRL over HTTP and name that in the certificates; or switch the check off (site setting, /NoCRLCheck).",
+		Moot:   []string{"tls-agent-left", "tls-agent-left-idle", "tls-agent-handshake-failed"},
+	},
+	check: "On the agent, as SYSTEM: certutil -verify -urlfetch FILE; CcmMessaging.log shows 12175 with flag 0x1, or 12057.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !f.unhappy() || l.alert.seen || l.stage < tlsrecord.StageServerDone {
+			return occurrence{}, false
+		}
+		x := l.server.leaf()
+		if x == nil || len(x.CRLDistributionPoints) == 0 {
+			return occurrence{}, false
+		}
+		for _, url := range x.CRLDistributionPoints {
+			if !strings.HasPrefix(strings.ToLower(url), "ldap:") {
+				return occurrence{}, false
+			}
+		}
+		return occurrence{leg: traffic.AgentSide, who: l.serverWho(), sure: likely, proof: []string{
+			"the certificate names only " + quote(strings.Join(x.CRLDistributionPoints, ", ")), howItEnded(f),
+		}, notIt: f.serverFits("")}, true
 	},
 }
 

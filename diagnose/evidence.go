@@ -73,8 +73,8 @@ type Peers struct {
 	// Before and After count the same agent's other connections on the same
 	// listener.
 	Before, After Tally
-	// ShowedLater is true when the same agent has shown a certificate on a
-	// later connection.
+	// ShowedLater is true when the same agent has shown a certificate on
+	// another connection within the next RetryTime.
 	ShowedLater bool
 	// Agents came to the listener; Failed of them could not get in at all,
 	// WithCertificate of them have shown one.
@@ -88,6 +88,10 @@ type Peers struct {
 	// with their own: authorities that exist and are not roots.
 	Intermediates []string
 }
+
+// RetryTime is how soon WinHTTP comes back with a certificate after it was
+// refused without one.
+const RetryTime = 5 * time.Second
 
 // Tally counts connections by how their agent's handshake ended.
 type Tally struct{ Good, Failed int }

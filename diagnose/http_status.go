@@ -13,7 +13,7 @@ import (
 // statusRules are about what the management point answers.
 var statusRules = []rule{
 	gatewayReason, needsHTTPS, tooLargeToAsk, postHandshake, windowsAuthFails, windowsAuthChallenge,
-	poolStopped, verbBlocked, forbidden,
+	poolStopped, verbBlocked, forbidden, unauthorized, serverError, leftWaiting,
 }
 
 // readAhead is how much of a body IIS reads before it asks for a certificate
@@ -68,13 +68,13 @@ var tooLargeToAsk = rule{
 		Title:  "The management point refuses a body as too large, as IIS does when it still wants to ask for a certificate",
 		Why:    "To ask by renegotiation IIS has to read the body first, and reads 48 KB at most (uploadReadAheadSize). Small messages pass, inventories do not.",
 		Remedy: "Ask for the certificate in the first handshake (clientcertnegotiation=enable), or raise uploadReadAheadSize; mpproxy --prime asks once before a large upload.",
-		Moot:   []string{"upstream-no-reply", "upstream-post-handshake", "http-cut-short"},
+		Moot:   []string{"upstream-no-reply", "upstream-post-handshake", "upstream-left-request", "http-cut-short"},
 	},
 	check: "On the management point: IIS log, sc-status 413; appcmd list config /section:serverRuntime.",
 	test: func(f *facts) (occurrence, bool) {
 		x := f.answered(413)
 		if x == nil {
-			return occurrence{}, false
+			return f.resetWhileSending()
 		}
 		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{x.line()}}
 		if x.RequestSize > readAhead && f.upstream != nil {
@@ -86,6 +86,34 @@ var tooLargeToAsk = rule{
 		}
 		return o, true
 	},
+}
+
+// resetWhileSending is a large body that the management point cut off.
+func (f *facts) resetWhileSending() (occurrence, bool) {
+	for _, x := range f.requests {
+		if x.Status == 0 && x.Fate == traffic.Broken && x.RequestSize > readAhead && f.upstream != nil && f.mpEnded() {
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{
+				x.line(), f.mpEnd() + ", while the body was sent",
+			}}, true
+		}
+	}
+	return occurrence{}, false
+}
+
+// mpEnded is true when the management point ended the connection, and not
+// because the agent had.
+func (f *facts) mpEnded() bool {
+	u, a := f.Conn.UpstreamLeg, f.Conn.AgentLeg
+	if u.End != traffic.EndFIN && u.End != traffic.EndReset {
+		return false
+	}
+	return a.End != traffic.EndFIN && a.End != traffic.EndReset || !a.EndedAt.Before(u.EndedAt)
+}
+
+// mpEnd is how the management point ended, as a line of evidence.
+func (f *facts) mpEnd() string {
+	u := f.Conn.UpstreamLeg
+	return fmt.Sprintf("the management point ended first (%s), after %d bytes to it and %d from it", u.End, u.BytesOut, u.BytesIn)
 }
 
 // smaller counts requests below the read-ahead that were answered well.
@@ -105,7 +133,7 @@ var postHandshake = rule{
 		Title:  "The management point wants the client certificate after a TLS 1.3 handshake, which mpproxy cannot give",
 		Why:    "TLS 1.3 has no renegotiation; IIS then resets the connection (Server 2022) or answers 500 with 0x80070032 (2025).",
 		Remedy: "Offer TLS 1.2 at most (--upstream-tls-max 1.2, the default), or set clientcertnegotiation=enable on the binding.",
-		Moot:   []string{"upstream-no-reply", "http-cut-short"},
+		Moot:   []string{"upstream-no-reply", "http-cut-short", "upstream-server-error", "upstream-left-request"},
 	},
 	check: "On the management point: netsh http show sslcert; HTTPERR log at this time.",
 	test: func(f *facts) (occurrence, bool) {
@@ -269,4 +297,65 @@ func (f *facts) likelySubstatus() (substatus, who, why string, do []string) {
 		"On the management point: import the root of " + c.issuer() + " into LocalMachine\\Root (not CurrentUser); importing it into the site's settings is not enough.",
 		"On the management point: Get-ChildItem Cert:\\LocalMachine\\Root | Where-Object { $_.Issuer -ne $_.Subject } must print nothing: a certificate that is no root in that store makes 403.16 too.",
 	}
+}
+
+var unauthorized = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-unauthorized", Severity: traffic.Warning,
+		Title:  "The management point answers 401, and the agent leaves it at that",
+		Why:    "The path wants an authentication that this agent cannot give: Windows authentication outside of the domain, or a token that has run out.",
+		Remedy: "See which authentication the path is meant to have (ccm_system has none, ccm_system_windowsauth has Windows'), and whether the agent's token is still good.",
+	},
+	check: "On the management point: IIS log, sc-status 401 with its substatus; the authentication of that virtual directory.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.last()
+		if x == nil || x.Status != 401 || len(f.challenged()) > 1 {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.UpstreamSide, who: agentSide, sure: possible, exchange: x, proof: []string{x.line()}}
+		if len(x.Challenges) == 0 {
+			o.who = mpSide
+			o.proof = append(o.proof, "it names no way to authenticate: no WWW-Authenticate field")
+		} else {
+			o.proof = append(o.proof, "it asks for "+quote(strings.Join(x.Challenges, ", ")))
+		}
+		return o, true
+	},
+}
+
+var serverError = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-server-error", Severity: traffic.Error,
+		Title:  "The management point answers with an error of its own",
+		Why:    "The request got through; what failed is behind IIS: an ISAPI module, the site's database, a full disk.",
+		Remedy: "Look into the management point's logs at this time: MP_*.log, mpcontrol.log, the failed request trace of IIS.",
+	},
+	check: "On the management point: IIS log, sc-status, sc-substatus and sc-win32-status; mpcontrol.log.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.answered(500, 502, 504)
+		if x == nil {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{x.line()}}, true
+	},
+}
+
+var leftWaiting = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-left-request", Severity: traffic.Error,
+		Title:  "The management point, or something before it, ended the connection while a request waited for its answer",
+		Why:    "A worker process that died, a limit on size or time, or a device on the way.",
+		Remedy: "Look at the management point's logs at this time; at devices on the way if they know nothing of it.",
+		Moot:   []string{"upstream-no-reply", "http-cut-short"},
+	},
+	check: "On the management point: HTTPERR log (Connection_Dropped, Timer_*), System log.",
+	test: func(f *facts) (occurrence, bool) {
+		for i := range f.requests {
+			x := f.requests[i]
+			if x.Fate == traffic.Broken && f.mpEnded() {
+				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: []string{x.line(), f.mpEnd()}}, true
+			}
+		}
+		return occurrence{}, false
+	},
 }

@@ -52,7 +52,8 @@ func Judge(e Evidence) []Finding {
 	var out []Finding
 	for i := range catalogue {
 		r := &catalogue[i]
-		if o, found := r.test(f); found {
+		o, found := r.test(f)
+		if found && !(r.last && slices.ContainsFunc(out, func(x Finding) bool { return x.Leg == o.leg && explains(&x) })) {
 			out = append(out, o.finding(r, f))
 		}
 	}
@@ -67,6 +68,11 @@ func Judge(e Evidence) []Finding {
 		return int(b.Kind.Severity) - int(a.Kind.Severity)
 	})
 	return out
+}
+
+// explains is true for a finding that can be why something failed.
+func explains(x *Finding) bool {
+	return x.Kind.Severity > traffic.Info || len(x.Kind.Moot) > 0
 }
 
 // explain marks the findings that another one explains.
@@ -86,6 +92,9 @@ type rule struct {
 	// check is what proves the finding outside of the capture.
 	check string
 	test  func(*facts) (occurrence, bool)
+	// last is true for what is said only when nothing else was found on the
+	// same leg.
+	last bool
 }
 
 // occurrence is what a rule found.

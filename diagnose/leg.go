@@ -157,6 +157,13 @@ func (l *leg) at() time.Time {
 	return l.hs.Began
 }
 
+// alertLike is true when the client's last message has an alert's size in TLS
+// 1.3, which hides what it is.
+func (l *leg) alertLike() bool {
+	n := len(l.tr.Client.Messages)
+	return n > 0 && l.tr.Client.Messages[n-1].Guess == tlsrecord.MaybeAlert
+}
+
 // hello is the client's hello; an empty one when there is none.
 func (l *leg) hello() *tlsrecord.ClientHello {
 	if h := l.tr.ClientHello(); h != nil {

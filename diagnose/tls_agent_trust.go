@@ -53,6 +53,8 @@ func howItEnded(f *facts) string {
 	switch l := f.agent; {
 	case l.alert.seen:
 		return l.alertLine()
+	case l.sealed && l.alertLike():
+		return "the agent ended the connection " + l.stage.String() + " with what must be an alert by its size; TLS 1.3 hides which"
 	case l.failed():
 		return "the agent ended the connection (" + string(f.Conn.AgentLeg.End) + ") " + l.stage.String() + ", without an alert"
 	}
@@ -234,9 +236,17 @@ var agentLeft = rule{
 			o.sure = likely
 			o.proof = append(o.proof, fmt.Sprintf("%d more connections of this agent failed, none got in", again))
 		}
-		o.proof = append(o.proof, f.others()...)
+		o.proof = append(append(o.proof, f.noRevocation()...), f.others()...)
 		return o, true
 	},
+}
+
+// noRevocation says when the certificate names no revocation list.
+func (f *facts) noRevocation() []string {
+	if x := f.agent.server.leaf(); x != nil && len(x.CRLDistributionPoints) == 0 {
+		return []string{"the certificate names no revocation list: an agent that insists on one refuses it (mpproxy run --crl)"}
+	}
+	return nil
 }
 
 var agentLeftIdle = rule{
@@ -252,6 +262,6 @@ var agentLeftIdle = rule{
 		if !f.silent() || f.Peers.After.Good > 0 {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: append([]string{howItEnded(f), f.shownBy()}, f.others()...), notIt: f.serverFits("")}, true
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: append(append([]string{howItEnded(f), f.shownBy()}, f.noRevocation()...), f.others()...), notIt: f.serverFits("")}, true
 	},
 }

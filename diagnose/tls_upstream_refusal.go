@@ -19,7 +19,7 @@ var mpNoCertificate = rule{
 		Title:  "The management point wants a client certificate, and mpproxy has none to show",
 		Why:    "mpproxy ends the agent's TLS, so it needs a certificate of its own for the way to the management point.",
 		Remedy: "Give mpproxy a client certificate of the site's PKI: --client-cert FILE.pfx.",
-		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-forbidden", "upstream-refuses-certificate"},
+		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-left-request", "upstream-forbidden", "upstream-refuses-certificate"},
 	},
 	check: "On the management point: IIS log, sc-status 403 sc-substatus 7.",
 	test: func(f *facts) (occurrence, bool) {
@@ -55,7 +55,7 @@ var mpRefusesCertificate = rule{
 		Title:  "The management point refuses the client certificate that it was shown",
 		Why:    "Its Windows decides this from the computer's own stores; the list of issuers in the site's settings does not help.",
 		Remedy: "unknown_ca: import the certificate's root into the Trusted Root store of the management point's computer. certificate_expired: renew it. bad_certificate, unsupported_certificate: check usage and key.",
-		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-forbidden"},
+		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-left-request", "upstream-forbidden"},
 	},
 	check: "On the management point: Schannel events 36876 and 36888; certutil -verify FILE on the certificate.",
 	test: func(f *facts) (occurrence, bool) {
@@ -105,8 +105,17 @@ var mpRenegotiates = rule{
 				return occurrence{}, false
 			}
 			o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{
-				fmt.Sprintf("a HelloRequest at byte %d; the agent answered with %d bytes, completed: %t", r.Offset, r.ClientBytes, r.Completed),
+				fmt.Sprintf("a HelloRequest at byte %d of what the management point sent", r.Offset),
 			}}
+			switch {
+			case r.Completed:
+				o.proof = append(o.proof, fmt.Sprintf("the agent renegotiated with %d bytes, to the end", r.ClientBytes))
+			case r.Answered:
+				o.proof = append(o.proof, fmt.Sprintf("the agent began to renegotiate with %d bytes, but not to the end", r.ClientBytes))
+			default:
+				o.proof = append(o.proof, "the agent did not renegotiate: it refused, as programs in Go do unless told otherwise")
+				o.do = []string{"Let the client renegotiate (in Go: tls.Config.Renegotiation), or ask in the first handshake: netsh http … clientcertnegotiation=enable."}
+			}
 			return o, true
 		}
 		for i := range f.Exchanges {

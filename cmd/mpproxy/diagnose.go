@@ -75,10 +75,13 @@ func worstGroup(groups []diagnose.Group) traffic.Severity {
 // diagnosis goes over a capture's connections twice, by pages: first to learn
 // what they tell about each other, then to judge each.
 type diagnosis struct {
-	store   *capture.Store
-	now     time.Time
-	wanted  map[traffic.ConnID]bool // nil: all
-	places  map[string]*place
+	store  *capture.Store
+	now    time.Time
+	wanted map[traffic.ConnID]bool // nil: all
+	places map[string]*place
+	// retried are connections without a certificate after which the same agent
+	// came at once with one.
+	retried map[traffic.ConnID]bool
 	folding diagnose.Folding
 }
 
@@ -92,12 +95,18 @@ type place struct {
 
 // visitor is what is known of one agent on one listener.
 type visitor struct {
-	good, failed    int
-	goodBefore      time.Time // first good handshake
-	lastGood        time.Time
-	lastCertificate time.Time
-	lastFailed      time.Time
-	issuer          string
+	good, failed int
+	firstGood    time.Time
+	lastGood     time.Time
+	lastFailed   time.Time
+	issuer       string
+	// bare are its last connections without a certificate.
+	bare []bareConn
+}
+
+type bareConn struct {
+	id traffic.ConnID
+	at time.Time
 }
 
 // The bounds of what is kept while a capture is read.
@@ -121,7 +130,7 @@ func (d *diagnosis) only(ctx context.Context, words []string) error {
 }
 
 func (d *diagnosis) run(ctx context.Context) error {
-	d.places = map[string]*place{}
+	d.places, d.retried = map[string]*place{}, map[traffic.ConnID]bool{}
 	if err := d.walk(ctx, d.learn); err != nil {
 		return err
 	}
@@ -176,6 +185,7 @@ func (d *diagnosis) learn(ctx context.Context, c *traffic.Conn) error {
 		p.learnSealed(hs, v)
 		return nil
 	}
+	d.pair(v, c, len(hs.TLS.PeerCertificates) > 0)
 	xs, err := d.store.ExchangesOf(ctx, c.ID)
 	if err != nil || len(xs) == 0 {
 		return err
@@ -185,7 +195,7 @@ func (d *diagnosis) learn(ctx context.Context, c *traffic.Conn) error {
 		p.ownIssuer = tlsrecord.ReadOutline(own[0]).Issuer
 	}
 	chain := hs.TLS.PeerCertificates
-	p.shown(v, c.Opened, chain)
+	p.shown(v, chain)
 	if len(chain) == 0 {
 		return nil
 	}
@@ -196,10 +206,29 @@ func (d *diagnosis) learn(ctx context.Context, c *traffic.Conn) error {
 	return err
 }
 
+// maxBare is how many connections of one agent wait for one with a certificate.
+const maxBare = 16
+
+// pair ties an agent's connections without a certificate to one with it that
+// follows at once.
+func (d *diagnosis) pair(v *visitor, c *traffic.Conn, showed bool) {
+	v.bare = slices.DeleteFunc(v.bare, func(b bareConn) bool { return c.Opened.Sub(b.at) > diagnose.RetryTime })
+	if !showed {
+		v.bare = append(v.bare[max(0, len(v.bare)-maxBare+1):], bareConn{c.ID, c.Opened})
+		return
+	}
+	for _, b := range v.bare {
+		if len(d.retried) < maxVisitors {
+			d.retried[b.id] = true
+		}
+	}
+	v.bare = nil
+}
+
 // isGood notes that an agent got in.
 func (p *place) isGood(v *visitor, at time.Time) {
-	if v.good++; v.goodBefore.IsZero() {
-		v.goodBefore = at
+	if v.good++; v.firstGood.IsZero() {
+		v.firstGood = at
 		p.agentsGood++
 	}
 	v.lastGood = at
@@ -217,18 +246,18 @@ func (p *place) learnSealed(hs *traffic.Handshake, v *visitor) {
 			chain = append(chain, der.Bytes)
 		}
 	}
-	p.shown(v, hs.Began, chain)
+	p.shown(v, chain)
 }
 
 // shown keeps what an agent's chain tells.
-func (p *place) shown(v *visitor, at time.Time, chain [][]byte) {
+func (p *place) shown(v *visitor, chain [][]byte) {
 	if len(chain) == 0 {
 		return
 	}
 	if v.issuer == "" {
 		p.agentsWithCert++
 	}
-	v.issuer, v.lastCertificate = tlsrecord.ReadOutline(chain[0]).Issuer, at
+	v.issuer = tlsrecord.ReadOutline(chain[0]).Issuer
 	for _, der := range chain[1:] {
 		if o := tlsrecord.ReadOutline(der); o.Issuer != o.Subject {
 			keep(p.intermediates, o.Subject)
@@ -270,7 +299,9 @@ func (d *diagnosis) judge(ctx context.Context, c *traffic.Conn) error {
 		return nil
 	}
 	p := d.place(c.Listener)
-	e := diagnose.Evidence{Conn: c, Peers: p.peers(c), OwnIssuer: p.ownIssuer, Now: d.now}
+	peers := p.peers(c)
+	peers.ShowedLater = d.retried[c.ID]
+	e := diagnose.Evidence{Conn: c, Peers: peers, OwnIssuer: p.ownIssuer, Now: d.now}
 	ids, err := d.store.ExchangesOf(ctx, c.ID)
 	if err != nil {
 		return err
@@ -300,7 +331,6 @@ func (p *place) peers(c *traffic.Conn) diagnose.Peers {
 		return out
 	}
 	out.AgentIssuer = v.issuer
-	out.ShowedLater = v.lastCertificate.After(c.Opened)
 	failed := v.failed
 	if hs := c.AgentLeg.Handshake; hs != nil && hs.Err != "" {
 		failed--
@@ -308,7 +338,7 @@ func (p *place) peers(c *traffic.Conn) diagnose.Peers {
 	if v.lastGood.After(c.Opened) {
 		out.After.Good = 1
 	}
-	if !v.goodBefore.IsZero() && v.goodBefore.Before(c.Opened) {
+	if !v.firstGood.IsZero() && v.firstGood.Before(c.Opened) {
 		out.Before.Good = max(v.good-out.After.Good, 1)
 	}
 	if v.lastFailed.After(c.Opened) {

@@ -454,7 +454,10 @@ func twice(agent func(*testing.T, *lab, string)) func(*testing.T, *lab, string) 
 // openssl runs s_client with the request on its standard input.
 func openssl(args ...string) func(*testing.T, *lab, string) {
 	return func(t *testing.T, l *lab, addr string) {
-		args := append([]string{"s_client", "-connect", addr, "-servername", mpName, "-ign_eof", "-quiet"}, l.files(args)...)
+		args := append([]string{"s_client", "-connect", addr, "-ign_eof", "-quiet"}, l.files(args)...)
+		if !slices.Contains(args, "-noservername") {
+			args = append(args, "-servername", mpName)
+		}
 		foreign(t, strings.Replace(labRequest, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1), "openssl", args...)
 	}
 }
@@ -529,6 +532,8 @@ type labCase struct {
 	agent     func(*testing.T, *lab, string)
 	conns     int
 	timeout   time.Duration
+	// also is a further finding that has to be there.
+	also string
 }
 
 const (
@@ -614,6 +619,19 @@ func labCases() []labCase {
 			afterFlight(tls.VersionTLS12, "", fin)(t, l, addr)
 		}},
 
+		{name: "alert 46 of the agent", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", agent: afterFlight(tls.VersionTLS12, fatalAlert(46), fin)},
+		{name: "a warning, then the end", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", agent: afterFlight(tls.VersionTLS12, "\x15\x03\x03\x00\x02\x01\x2e", fin)},
+		{name: "distrust, passed through, TLS 1.3, Go", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", listener: sealed, agent: goAgent(nil)},
+		{name: "revocation list in a directory only", ref: "A06", leg: agentLeg, who: "proxy", sure: "likely", listener: shows(func(c *x509.Certificate) {
+			c.CRLDistributionPoints = []string{"ldap:///CN=Lab,CN=CDP,DC=lab,DC=example?certificateRevocationList"}
+		}), agent: afterFlight(tls.VersionTLS12, "", fin)},
+		{name: "no name in the hello", ref: "A01", also: "A25", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-noservername", "-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
+		{name: "a message that does not belong there", ref: "", leg: agentLeg, sure: "possible", agent: rawAgent("\x16\x03\x01\x00\x05\x0e\x00\x00\x01\x00", fin)},
+		{name: "session resumed", ref: "A32", leg: agentLeg, sure: "certain", listener: sealed, conns: 2, agent: func(t *testing.T, l *lab, addr string) {
+			cache := tls.NewLRUClientSessionCache(2)
+			twice(goAgent(trustsSite(func(c *tls.Config) { c.ClientSessionCache, c.MaxVersion = cache, tls.VersionTLS12 })))(t, l, addr)
+		}},
+
 		// The agent cannot begin.
 		{name: "TLS 1.0 only, Go", ref: "A09", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(func(_ *testing.T, _ *lab, c *tls.Config) {
 			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
@@ -624,6 +642,7 @@ func labCases() []labCase {
 		})},
 		{name: "DHE only, openssl", ref: "A10", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-tls1_2", "-cipher", "DHE-RSA-AES256-GCM-SHA384")},
 		{name: "SHA-1 signatures only, openssl", ref: "A11", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-tls1_2", "-sigalgs", "RSA+SHA1", "-cipher", "ECDHE-RSA-AES128-SHA:@SECLEVEL=0")},
+		{name: "RC4 with MD5 only, gnutls", ref: "A10", leg: agentLeg, who: "agent", sure: "certain", agent: gnutls("--insecure", "--priority", "NONE:+VERS-TLS1.2:+ARCFOUR-128:+MD5:+RSA:+COMP-NULL:+SIGN-ALL:+CTYPE-X509")},
 		{name: "h2 only", ref: "A29", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(func(_ *testing.T, _ *lab, c *tls.Config) { c.NextProtos = []string{"h2"} })},
 		{name: "GET in plain", ref: "A23", leg: agentLeg, who: "agent", sure: "certain", agent: rawAgent(labRequest, fin)},
 		{name: "CCM_POST in plain", ref: "A23", leg: agentLeg, who: "agent", sure: "certain", agent: rawAgent(post(10), fin)},
@@ -688,6 +707,20 @@ func labCases() []labCase {
 			c.Certificates = []tls.Certificate{cert}
 		})},
 
+		{name: "agent signs with another key", ref: "A21", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			cert := l.agentCert(t, l.site, nil)
+			cert.PrivateKey, c.MaxVersion = wrongKey{l.key, l.other}, tls.VersionTLS12
+			c.Certificates = []tls.Certificate{cert}
+		})},
+		{name: "without the certificate, then with it", ref: "A12", leg: agentLeg, sure: "certain", conns: 2, mp: mpCfg(requireAny), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
+			u := upstreamWith(siteCA, 0, nil)(t, l)
+			u.OnlyForAgents = true
+			return u
+		}, agent: func(t *testing.T, l *lab, addr string) {
+			goAgent(nil)(t, l, addr)
+			goAgent(withCert(nil))(t, l, addr)
+		}},
+
 		// The management point cannot be spoken with.
 		{name: "unknown name", ref: "M01", leg: mpLeg, who: "network", sure: "certain", mp: func(*testing.T, *lab) proxy.Target {
 			return proxy.Target{Host: "nosuch.invalid", Port: "443", TLS: true}
@@ -719,6 +752,11 @@ func labCases() []labCase {
 		}), agent: goAgent(nil)},
 		{name: "RSA key exchange only", ref: "M09", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(func(_ *lab, c *tls.Config) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
+		}), agent: goAgent(nil)},
+		{name: "internal error of the management point", ref: "", leg: mpLeg, sure: "possible", mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = io.WriteString(c, fatalAlert(80))
+			c.Close()
 		}), agent: goAgent(nil)},
 		{name: "reset in the middle", ref: "M21", leg: mpLeg, who: "network", sure: "likely", mp: rawMP(func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 4096))
@@ -786,6 +824,21 @@ func labCases() []labCase {
 				rst(raw.(*net.TCPConn))
 			})
 		}, agent: goAgent(nil)},
+		{name: "TLS 1.3, 500 at the first request", ref: "M11", leg: mpLeg, who: "mp", sure: "possible", upstream: upTo13, mp: mpCfg(request, reply("500 Internal Server Error")), agent: goAgent(nil)},
+		{name: "reset while a large body is sent", ref: "M16", leg: mpLeg, who: "mp", sure: "possible", mp: func(t *testing.T, l *lab) proxy.Target {
+			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}}
+			return mpRaw(t, true, func(raw net.Conn) {
+				_, _ = io.CopyN(io.Discard, tls.Server(raw, cfg), 60_000)
+				rst(raw.(*net.TCPConn))
+			})
+		}, agent: goAgent(nil, post(8_000_000))},
+		{name: "401 and nothing more", ref: "", leg: mpLeg, who: "agent", sure: "possible", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate")), agent: goAgent(nil)},
+		{name: "500", ref: "", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("500 Internal Server Error")), agent: rawAgent(labRequest, fin)},
+		{name: "no answer", ref: "", leg: mpLeg, who: "mp", sure: "likely", listener: plain, mp: func(t *testing.T, _ *lab) proxy.Target {
+			return mpRaw(t, false, func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)); c.Close() })
+		}, agent: rawAgent(labRequest, wait)},
+		{name: "renegotiation refused by a program in Go, passed through", ref: "M10", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: renegotiatingMP, agent: goAgent(trustsSite(max12))},
+		{name: "renegotiation begun by the agent, passed through", ref: "A30", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, agent: renegotiatingAgent},
 		{name: "expires soon", ref: "X01", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 10) }), agent: goAgent(nil)},
 	}
 }
@@ -803,6 +856,97 @@ func negativeSerial(version string) func(*testing.T, *lab, string) {
 	}
 }
 
+// wrongKey signs with a key that is not the certificate's.
+type wrongKey struct{ shown, used *rsa.PrivateKey }
+
+func (w wrongKey) Public() crypto.PublicKey { return w.shown.Public() }
+func (w wrongKey) Sign(r io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+	return w.used.Sign(r, digest, o)
+}
+
+// renegotiatingMP is openssl's server, which asks for a second handshake as
+// soon as a request has come.
+func renegotiatingMP(t *testing.T, l *lab) proxy.Target {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(free.Addr().String())
+	free.Close()
+	cert := l.pem(t, "reneg.pem", l.cert(t, l.site, nil))
+	cmd := exec.CommandContext(t.Context(), "openssl", "s_server", "-accept", "127.0.0.1:"+port, "-cert", cert, "-key", cert, "-tls1_2")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	out := bufio.NewReader(stdout)
+	for line := ""; !strings.Contains(line, "ACCEPT"); {
+		if line, err = out.ReadString('\n'); err != nil {
+			t.Fatal("openssl s_server: ", err)
+		}
+	}
+	go func() {
+		for line := ""; !strings.Contains(line, "HTTP/1.1"); {
+			if line, err = out.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		_, _ = io.WriteString(stdin, "R\n")
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	return proxy.Target{Host: mpName, Port: port, Address: "127.0.0.1:" + port, TLS: true}
+}
+
+// renegotiatingAgent is openssl's client, told to renegotiate once it is
+// connected.
+func renegotiatingAgent(t *testing.T, l *lab, addr string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "openssl", "s_client", "-connect", addr, "-servername", mpName, "-tls1_2", "-CAfile", l.file("site.pem"))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(stdout)
+	for line := ""; !strings.Contains(line, "Extended master secret"); {
+		if line, err = out.ReadString('\n'); err != nil {
+			t.Fatal("openssl s_client: ", err)
+		}
+	}
+	_, _ = io.WriteString(stdin, "R\n")
+	_, _ = io.Copy(io.Discard, out)
+	_ = cmd.Wait()
+}
+
+// TestLabDocumented: every case stands in the document that says what is
+// covered.
+func TestLabDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/diagnosis-coverage.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range labCases() {
+		if !strings.Contains(string(doc), c.name) {
+			t.Errorf("docs/diagnosis-coverage.md lacks the case %q", c.name)
+		}
+	}
+}
+
 // TestLab makes each failure with real peers on loopback, and asks what the
 // first line of a diagnosis says: a wrong cause, side or certainty there, or a
 // second cause called certain, would send people to the wrong machine.
@@ -817,6 +961,9 @@ func TestLab(t *testing.T) {
 			first := groups[0].Example
 			if first.Kind.Ref != c.ref || first.Leg != c.leg || first.Sure != c.sure || c.who != "" && first.Who != c.who {
 				t.Errorf("found %s %q on %q, to act %q, %s; want %s on %q, %q, %s", first.Kind.Ref, first.Kind.Code, first.Leg, first.Who, first.Sure, c.ref, c.leg, c.who, c.sure)
+			}
+			if c.also != "" && !slices.ContainsFunc(groups, func(g diagnose.Group) bool { return g.Example.Kind.Ref == c.also }) {
+				t.Errorf("%s was not found", c.also)
 			}
 			for _, g := range groups[1:] {
 				if g.MootBy == "" && g.Example.Sure == "certain" && g.Example.Kind.Severity > traffic.Info {
