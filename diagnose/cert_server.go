@@ -24,7 +24,7 @@ var untrusted = append([]string{"upstream-untrusted", "upstream-tls-failed", "tl
 // serverChains visits the server's chain of each leg, the agent's first.
 func (f *facts) serverChains(test func(*leg) (occurrence, bool)) (occurrence, bool) {
 	for _, l := range f.legs() {
-		if len(l.server) == 0 {
+		if len(l.server) == 0 || distrusted(l) {
 			continue
 		}
 		if o, found := test(l); found {
@@ -37,6 +37,31 @@ func (f *facts) serverChains(test func(*leg) (occurrence, bool)) (occurrence, bo
 		}
 	}
 	return occurrence{}, false
+}
+
+// distrusted is true when the agent has said that it is the authority that it
+// does not know: what else is wrong with the certificate is then beside it.
+func distrusted(l *leg) bool {
+	return l.side == traffic.AgentSide && l.says(tlsrecord.Client, 48)
+}
+
+// besides lists what is wrong with a certificate that was refused for its
+// authority.
+func (l *leg) besides() []string {
+	var out []string
+	if why, good := l.server.dates(l.at()); !good {
+		out = append(out, "besides, "+why)
+	}
+	if why, good := l.server.name(l.hello().ServerName); !good {
+		out = append(out, "besides, "+why)
+	}
+	if why, good := l.server.usage(x509.ExtKeyUsageServerAuth); !good {
+		out = append(out, "besides, "+why)
+	}
+	if why, bad := l.server.weak(); bad {
+		out = append(out, "besides, "+why)
+	}
+	return out
 }
 
 var serverCertUnreadable = rule{

@@ -174,7 +174,7 @@ func (f *facts) silent() bool {
 	if f.agent.sealed {
 		return f.agent.stage == tlsrecord.StageFinished
 	}
-	return len(f.Exchanges) == 0
+	return f.agent.hs.TLS != nil && len(f.Exchanges) == 0
 }
 
 // unhappy is true when the agent turned away: an alert, an end in the
@@ -192,8 +192,8 @@ func (f *facts) last() *Exchange {
 	return nil
 }
 
-// answered finds the last request with one of these statuses; a request that
-// was answered well afterwards needs no remark.
+// answered finds the last request with one of these statuses. A 401 counts only
+// as the last answer: before that it is a step of authentication.
 func (f *facts) answered(statuses ...int) *Exchange {
 	if x := f.last(); x != nil && slices.Contains(statuses, x.Status) {
 		return x

@@ -40,6 +40,39 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestHealthCheck: a management point that asks itself without a certificate is
+// told from an agent.
+func TestHealthCheck(t *testing.T) {
+	ask := func(agent string) string {
+		c := &traffic.Conn{Agent: agent, UpstreamLeg: traffic.Leg{Address: "192.0.2.5:443"}}
+		c.AgentLeg.Handshake = &traffic.Handshake{Side: traffic.AgentSide, TLS: &traffic.TLSInfo{ClientCertAsked: true}}
+		x := Exchange{ID: 1, Method: "GET", Target: "/SMS_MP/.sms_aut?MPLIST", Status: 403, Reason: "Forbidden"}
+		fs := Judge(Evidence{Conn: c, Exchanges: []Exchange{x}})
+		if len(fs) == 0 || fs[0].Kind.Ref != "A12" {
+			t.Fatalf("findings %+v", fs)
+		}
+		return strings.Join(fs[0].Proof, "\n")
+	}
+	if proof := ask("192.0.2.5:60000"); !strings.Contains(proof, "its health check") {
+		t.Errorf("the management point's own request is not known: %s", proof)
+	}
+	if proof := ask("192.0.2.7:60000"); strings.Contains(proof, "its health check") {
+		t.Errorf("an agent's request is taken for the management point's: %s", proof)
+	}
+}
+
+// TestStopped: a handshake that ends with mpproxy is nobody's fault.
+func TestStopped(t *testing.T) {
+	for _, err := range []string{"context canceled", "read tcp 1->2: use of closed network connection"} {
+		c := &traffic.Conn{Closed: time.Unix(1, 0), AgentLeg: traffic.Leg{BytesIn: 5, End: traffic.EndProxy}}
+		c.AgentLeg.Handshake = &traffic.Handshake{Side: traffic.AgentSide, In: []byte{22, 3, 1, 0, 200}, Err: err}
+		c.UpstreamLeg.Handshake = &traffic.Handshake{Side: traffic.UpstreamSide, Out: []byte{22, 3, 1, 0, 200}, Err: err}
+		if fs := Judge(Evidence{Conn: c}); len(fs) > 0 {
+			t.Errorf("%s: found %s", err, fs[0].Kind.Code)
+		}
+	}
+}
+
 // TestFold: repeated findings are one group with its span and its agents, and
 // what is explained stands behind its cause.
 func TestFold(t *testing.T) {

@@ -146,7 +146,12 @@ func (l *leg) failed() bool {
 	if l.sealed {
 		return l.alert.seen || l.stage < tlsrecord.StageFinished
 	}
-	return l.hs.Err != ""
+	return l.hs.Err != "" && !stopped(l.hs.Err)
+}
+
+// stopped is true for a handshake that ended because mpproxy did.
+func stopped(err string) bool {
+	return strings.Contains(err, "context canceled") || strings.Contains(err, "use of closed network connection")
 }
 
 // at is when the handshake was made.

@@ -30,7 +30,7 @@ var nameNotInCertificate = rule{
 	check: "On the agent: CcmMessaging.log shows 12175 with flag 0x10 (CN_INVALID), or 12038; Schannel event 36884.",
 	test: func(f *facts) (occurrence, bool) {
 		l := f.agent
-		if l == nil || !f.unhappy() || l.says(tlsrecord.Server) {
+		if l == nil || !f.unhappy() || l.says(tlsrecord.Server) || l.says(tlsrecord.Client, 44, 45, 48) {
 			return occurrence{}, false
 		}
 		why, good := l.server.name(l.hello().ServerName)
@@ -45,8 +45,8 @@ var nameNotInCertificate = rule{
 	},
 }
 
-// refusals are the alerts by which a peer refuses a certificate.
-var refusals = []tlsrecord.AlertCode{42, 43, 44, 45, 46, 48, 112}
+// refusals are the alerts by which a peer may refuse a certificate for its name.
+var refusals = []tlsrecord.AlertCode{42, 43, 46, 112}
 
 // howItEnded is how the agent turned away, as a line of evidence.
 func howItEnded(f *facts) string {
@@ -90,7 +90,7 @@ var agentDistrusts = rule{
 				o.proof = append(o.proof, "the management point sent no intermediate: only agents that have it already can build the chain")
 			}
 		}
-		o.proof = append(o.proof, f.others()...)
+		o.proof = append(append(o.proof, l.besides()...), f.others()...)
 		return o, true
 	},
 }

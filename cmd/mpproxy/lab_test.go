@@ -384,9 +384,12 @@ func withCert(change func(*x509.Certificate)) func(*testing.T, *lab, *tls.Config
 	}
 }
 
-func dialLab(t *testing.T, addr string) *net.TCPConn {
+func dialLab(t *testing.T, addr string) *net.TCPConn { return dialFrom(t, "127.0.0.1", addr) }
+
+// dialFrom connects from an address of loopback: as another agent.
+func dialFrom(t *testing.T, from, addr string) *net.TCPConn {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext(t.Context(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -620,6 +623,7 @@ func labCases() []labCase {
 		}},
 
 		{name: "alert 46 of the agent", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", agent: afterFlight(tls.VersionTLS12, fatalAlert(46), fin)},
+		{name: "distrust of a certificate that has expired as well", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", listener: shows(past), agent: afterFlight(tls.VersionTLS12, fatalAlert(48), fin)},
 		{name: "a warning, then the end", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", agent: afterFlight(tls.VersionTLS12, "\x15\x03\x03\x00\x02\x01\x2e", fin)},
 		{name: "distrust, passed through, TLS 1.3, Go", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", listener: sealed, agent: goAgent(nil)},
 		{name: "revocation list in a directory only", ref: "A06", leg: agentLeg, who: "proxy", sure: "likely", listener: shows(func(c *x509.Certificate) {
@@ -688,6 +692,24 @@ func labCases() []labCase {
 			trustsSite(max12)(t, l, c)
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		})},
+		{name: "agent certificate of another authority than the others', 403", ref: "A17", leg: agentLeg, who: "agent", sure: "likely", conns: 2, upstream: upstreamWith(siteCA, 0, nil), mp: func(t *testing.T, l *lab) proxy.Target {
+			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}, ClientAuth: tls.RequestClientCert}
+			answers := make(chan string, 2)
+			answers <- reply("200 OK")
+			answers <- reply("403 Forbidden")
+			return mpRaw(t, true, func(raw net.Conn) {
+				c := tls.Server(raw, cfg)
+				defer c.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					_, _ = io.WriteString(c, <-answers)
+				}
+			})
+		}, agent: func(t *testing.T, l *lab, addr string) {
+			goAgent(withCert(nil))(t, l, addr)
+			goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+				c.Certificates = []tls.Certificate{l.agentCert(t, l.odd, nil)}
+			})(t, l, addr)
+		}},
 		{name: "agent certificate signed with SHA-1", ref: "A18", leg: agentLeg, who: "agent", sure: "certain", agent: func(t *testing.T, l *lab, addr string) {
 			l.pem(t, "sha1agent.pem", l.agentCert(t, l.site, sha1Signed))
 			openssl("-CAfile", "mpproxy.pem", "-cert", "sha1agent.pem", "-key", "sha1agent.pem", "-tls1_2", "-cipher", "ALL:@SECLEVEL=0")(t, l, addr)
@@ -1045,6 +1067,31 @@ func TestDiagnoseCommand(t *testing.T) {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("diagnose %v lacks %q:\n%s", c.args, want, out.String())
 			}
+		}
+	}
+}
+
+// TestAgentsConcerned: one of two agents fails, and the report says so, as it
+// tells a fault of the agent from one of the certificate.
+func TestAgentsConcerned(t *testing.T) {
+	l := newLab(t)
+	file := l.record(t, &labCase{conns: 4, agent: func(t *testing.T, l *lab, addr string) {
+		goAgent(nil)(t, l, addr)
+		for range 3 {
+			c := tls.Client(dialFrom(t, "127.0.0.2", addr), &tls.Config{ServerName: mpName, RootCAs: l.site.Pool(), MaxVersion: tls.VersionTLS12})
+			if c.Handshake() == nil {
+				t.Error("the agent trusts mpproxy")
+			}
+			c.Close()
+		}
+	}})
+	var out bytes.Buffer
+	if code := run([]string{"diagnose", file, "--utc"}, &env{strings.NewReader(""), &out, &out, os.Getenv}); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"E A01 ", "3 times, ", "; 1 of 2 agents (127.0.0.2); others succeed", "1 of 2 agents on this listener get in", "issued by \"CN=mpproxy lab\""} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, out.String())
 		}
 	}
 }
