@@ -237,7 +237,8 @@ var noClientCert = rule{
 		}
 		o.proof = append(o.proof, f.ownCheck()...)
 		if !l.sealed {
-			o.notIt = append(o.notIt, Ruled{"filtered by the authorities named", "mpproxy named none when it asked, so any certificate would have done"})
+			o.notIt = append(o.notIt, Ruled{"filtered by the authorities named", "mpproxy named none when it asked, so any certificate would have done"},
+				Ruled{"private key not readable", "the agent would have broken off; it went on"})
 		}
 		return o, true
 	},

@@ -185,7 +185,7 @@ var expiresSoon = rule{
 	check: "certutil -dump on the certificate: NotAfter.",
 	test: func(f *facts) (occurrence, bool) {
 		for _, l := range f.legs() {
-			for s, c := range map[tlsrecord.Side]chain{tlsrecord.Server: l.server, tlsrecord.Client: l.client} {
+			for s, c := range []chain{tlsrecord.Client: l.client, tlsrecord.Server: l.server} {
 				x := c.leaf()
 				if x == nil {
 					continue
@@ -194,12 +194,12 @@ var expiresSoon = rule{
 				if left <= 0 || left > 30*24*time.Hour {
 					continue
 				}
-				who := l.serverWho()
-				if s == tlsrecord.Client {
+				side, who := tlsrecord.Side(s), l.serverWho()
+				if side == tlsrecord.Client {
 					who = l.clientWho()
 				}
 				return occurrence{leg: l.side, who: who, sure: certain, proof: []string{
-					fmt.Sprintf("the certificate of %s, shown by %s, is valid until %s: %d days", quote(strings.TrimSpace(c.subject())), l.nameOf(s), day(x.NotAfter), int(left.Hours()/24)),
+					fmt.Sprintf("the certificate of %s, shown by %s, is valid until %s: %d days", quote(strings.TrimSpace(c.subject())), l.nameOf(side), day(x.NotAfter), int(left.Hours()/24)),
 				}}, true
 			}
 		}

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"net"
 	"strings"
 
 	"mpproxy/internal/tlsrecord"
@@ -47,7 +48,7 @@ var mpNameMismatch = rule{
 	check: "On the management point: certutil -dump on the bound certificate: Subject Alternative Name.",
 	test: func(f *facts) (occurrence, bool) {
 		return f.onUpstream(func(l *leg) (occurrence, bool) {
-			host, _, _ := strings.Cut(f.Conn.Upstream, ":")
+			host, _, _ := net.SplitHostPort(f.Conn.Upstream)
 			if name := l.hello().ServerName; name != "" {
 				host = name
 			}

@@ -54,7 +54,7 @@ var mpRefusesCertificate = rule{
 		Code: "upstream-refuses-certificate", Ref: "M12", Severity: traffic.Error,
 		Title:  "The management point refuses the client certificate that it was shown",
 		Why:    "Its Windows decides this from the computer's own stores; the list of issuers in the site's settings does not help.",
-		Remedy: "unknown_ca: import the certificate's root into the Trusted Root store of the management point's computer. certificate_expired: renew it. bad_certificate, unsupported_certificate: check usage and key.",
+		Remedy: "See the certificate's dates, usage, key and authority below, and the management point's own log for the reason.",
 		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-left-request", "upstream-forbidden"},
 	},
 	check: "On the management point: Schannel events 36876 and 36888; certutil -verify FILE on the certificate.",
@@ -66,15 +66,16 @@ var mpRefusesCertificate = rule{
 		if l == nil {
 			return occurrence{}, false
 		}
-		said, line := l.says(tlsrecord.Server, 42, 43, 44, 45, 46, 48, 49, 51), l.alertLine()
-		if code, late := f.refusedAfterwards(); !said && late {
+		said, line, code := l.says(tlsrecord.Server, 42, 43, 44, 45, 46, 48, 49, 51), l.alertLine(), l.alert.code
+		if late, after := f.refusedAfterwards(); !said && after {
+			code = late
 			line = "alert " + alertText(code) + " from the management point, after the handshake (decrypted by mpproxy)"
 			said = code >= 42 && code <= 51
 		}
 		if !said || len(l.client) == 0 && l.tr.Version() < tlsrecord.TLS13 {
 			return occurrence{}, false
 		}
-		o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{line}, notIt: f.clientFits(l.client)}
+		o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{line}, do: refusalRemedy(code, l.client), notIt: f.clientFits(l.client)}
 		if len(l.client) > 0 {
 			o.proof = append(o.proof, fmt.Sprintf("%s showed the certificate of %s, issued by %s (SHA-256 %s…)", l.clientName(), quote(l.client.subject()), quote(l.client.issuer()), l.client.thumbprint()))
 		}
@@ -88,6 +89,24 @@ var mpRefusesCertificate = rule{
 		}
 		return o, true
 	},
+}
+
+// refusalRemedy is what to do about an alert by which a client certificate is
+// refused; nil leaves it to the rule's own.
+func refusalRemedy(code tlsrecord.AlertCode, c chain) []string {
+	switch code {
+	case 48:
+		return []string{"On the management point: import the root of " + c.issuer() + " into LocalMachine\\Root, its intermediates into LocalMachine\\CA; importing them into the site's settings is not enough."}
+	case 45:
+		return []string{"Renew the certificate; if its dates are good, set the management point's clock."}
+	case 44:
+		return []string{"Enrol another certificate: this one is on its authority's revocation list."}
+	case 43:
+		return []string{"Use a certificate with Client Authentication and an RSA key."}
+	case 51:
+		return []string{"See that the private key belongs to the certificate."}
+	}
+	return nil
 }
 
 var mpRenegotiates = rule{
