@@ -24,6 +24,8 @@ var fsp = Kind{
 type stateCount struct {
 	topic, state string
 	n            int
+	// rank orders states, worst first.
+	rank int
 }
 
 // readStates counts the states of a report and remembers what the last one is
@@ -37,22 +39,23 @@ func readStates(d *decoder) (counts []stateCount, total int, about string) {
 			topic, about = s.attr("Type"), s.attr("ID")
 		case "State":
 			total++
-			key := stateCount{topic, s.attr("ID"), 1}
+			key := stateCount{topic: topic, state: s.attr("ID"), n: 1}
 			i := slices.IndexFunc(counts, func(c stateCount) bool { return c.topic == key.topic && c.state == key.state })
 			if i >= 0 {
 				counts[i].n++
 			} else if len(counts) < 64 {
+				key.rank = rankOf(key.topic, key.state)
 				counts = append(counts, key)
 			}
 		}
 	}
-	slices.SortStableFunc(counts, func(a, b stateCount) int { return cmp.Compare(b.rank(), a.rank()) })
+	slices.SortStableFunc(counts, func(a, b stateCount) int { return cmp.Compare(b.rank, a.rank) })
 	return counts, total, about
 }
 
-// rank orders states, worst first.
-func (c stateCount) rank() int {
-	label := stateLabels()[stateKey{c.topic, c.state}]
+// rankOf is how bad a state is, by the words for it.
+func rankOf(topic, state string) int {
+	label := stateLabels()[stateKey{topic, state}]
 	for rank, words := range [...][]string{
 		{"wait", "pending", "scheduled", "retry", "unknown", "download", "required"},
 		{"missing", "non-compliant", "not compliant", "conflict", "unsupported", "rejected", "revoked", "no "},
@@ -60,7 +63,7 @@ func (c stateCount) rank() int {
 	} {
 		for _, w := range words {
 			if strings.Contains(label, w) && !strings.HasPrefix(label, "not required") {
-				return max(rank+1, c.laterRank(label))
+				return max(rank+1, laterRank(label))
 			}
 		}
 	}
@@ -68,7 +71,7 @@ func (c stateCount) rank() int {
 }
 
 // laterRank lets a word of a worse rank win over an earlier one.
-func (c stateCount) laterRank(label string) int {
+func laterRank(label string) int {
 	switch {
 	case strings.Contains(label, "fail") || strings.Contains(label, "error"):
 		return 3

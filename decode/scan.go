@@ -35,7 +35,7 @@ func (s *scanner) next() bool {
 		switch s.src[at+1] {
 		case '/':
 			s.open = max(s.open-1, 0)
-			s.skip(at, ">")
+			s.skipTag(at)
 		case '?':
 			s.skip(at, "?>")
 		case '!':
@@ -46,6 +46,15 @@ func (s *scanner) next() bool {
 			}
 		}
 	}
+}
+
+// skipTag goes behind the '>' that is next.
+func (s *scanner) skipTag(at int) {
+	if i := strings.IndexByte(s.src[at:], '>'); i >= 0 {
+		s.at = at + i + 1
+		return
+	}
+	s.at = len(s.src)
 }
 
 func (s *scanner) skip(at int, end string) {
@@ -63,7 +72,7 @@ func (s *scanner) skipDeclaration(at int) {
 	case strings.HasPrefix(rest, "<![CDATA["):
 		s.skip(at, "]]>")
 	default:
-		s.skip(at, ">")
+		s.skipTag(at)
 	}
 }
 
@@ -80,9 +89,9 @@ func (s *scanner) startTag(at int) bool {
 	if s.empty {
 		inner = inner[:len(inner)-1]
 	}
-	n := strings.IndexAny(inner, " \t\r\n")
-	if n < 0 {
-		n = len(inner)
+	n := 0
+	for n < len(inner) && !isSpace(inner[n]) {
+		n++
 	}
 	if n == 0 {
 		return false
@@ -187,10 +196,15 @@ func nextAttr(s string) (key string, n, from, to int) {
 	if eq < 0 {
 		return "", 0, 0, 0
 	}
-	key = strings.TrimSpace(s[:eq])
-	if i := strings.LastIndexAny(key, " \t\r\n"); i >= 0 {
-		key = key[i+1:]
+	end := eq
+	for end > 0 && isSpace(s[end-1]) {
+		end--
 	}
+	begin := end
+	for begin > 0 && !isSpace(s[begin-1]) {
+		begin--
+	}
+	key = s[begin:end]
 	from = eq + 1
 	for from < len(s) && isSpace(s[from]) {
 		from++

@@ -163,8 +163,8 @@ func (t *Text) fromUTF16(b []byte, order binary.ByteOrder) int {
 		if little && i+8 <= len(b) {
 			v := binary.LittleEndian.Uint64(b[i:])
 			if v&ascii == 0 && (v+addend)&carried == carried {
-				chunk[n], chunk[n+1] = byte(v), byte(v>>16)
-				chunk[n+2], chunk[n+3] = byte(v>>32), byte(v>>48)
+				v |= v >> 8
+				binary.LittleEndian.PutUint32(chunk[n:], uint32(v&0xFFFF|v>>16&0xFFFF_0000))
 				n += 4
 				i += 8
 				continue
