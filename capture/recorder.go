@@ -165,7 +165,7 @@ func open(path string, opts Options, st *statements, seen int) (*Recorder, error
 // prepare sets the file up. Leaving WAL mode needs the file for oneself, which
 // tells whether another recorder has it.
 func prepare(st *statements, opts Options, seen int) error {
-	pragmas := []string{"cache_size = -8192", "journal_size_limit = 67108864", "temp_store = MEMORY"}
+	pragmas := []string{"cache_size = -2048", "journal_size_limit = 67108864", "temp_store = MEMORY"}
 	if seen == 0 {
 		pragmas = append(pragmas, fmt.Sprintf("page_size = %d", pageSize), fmt.Sprintf("application_id = %d", applicationID))
 	} else {

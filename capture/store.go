@@ -56,7 +56,7 @@ func openStore(path string) (*Store, error) {
 }
 
 func tryOpen(path string, more ...string) (*Store, error) {
-	params := append([]string{"mode=ro", "_query_only=1", "_mutex=no", "_busy_timeout=5000", "_stmt_cache_size=64"}, more...)
+	params := append([]string{"mode=ro", "_query_only=1", "_mutex=no", "_busy_timeout=5000", "_stmt_cache_size=64", "_cache_size=-512"}, more...)
 	db, err := openDB(path, params...)
 	if err != nil {
 		return nil, err
