@@ -81,6 +81,9 @@ var agentUnexplained = rule{
 			return occurrence{}, false
 		}
 		o := occurrence{leg: traffic.AgentSide, who: "", sure: possible, proof: []string{howItEnded(f)}}
+		if f.agent.alert.seen {
+			o.proof = append(o.proof, f.agent.alert.code.String()+": "+f.agent.alert.code.Meaning())
+		}
 		if f.agent.hs.Err != "" {
 			o.proof = append(o.proof, "crypto/tls says "+quote(f.agent.hs.Err))
 		}
@@ -102,7 +105,7 @@ var mpUnexplained = rule{
 		return f.onUpstream(func(l *leg) (occurrence, bool) {
 			o := occurrence{who: "", sure: possible, proof: []string{l.stage.String() + ": " + quote(l.hs.Err)}}
 			if l.alert.seen {
-				o.proof = append(o.proof, l.alertLine())
+				o.proof = append(o.proof, l.alertLine()+": "+l.alert.code.Meaning())
 			}
 			return o, true
 		})

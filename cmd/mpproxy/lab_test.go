@@ -590,6 +590,14 @@ func labCases() []labCase {
 		{name: "distrust, raw alert in clear, TLS 1.3", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS13, fatalAlert(48), fin)},
 		{name: "distrust, raw alert, TLS 1.2", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS12, fatalAlert(48), fin)},
 		{name: "distrust of the management point, passed through", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, agent: openssl("-CAfile", "odd.pem", "-verify_return_error", "-tls1_2")},
+		{name: "distrust behind a CONNECT, curl", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", listener: func(*testing.T, *lab) proxy.Listener {
+			return proxy.Listener{Mode: proxy.Forward}
+		}, agent: func(t *testing.T, l *lab, addr string) {
+			foreign(t, "", "curl", "-sS", "--max-time", "10", "--cacert", l.file("site.pem"), "-x", "http://"+addr, "https://127.0.0.1:9/")
+		}},
+		{name: "distrust, then passed through", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", conns: 2, listener: func(*testing.T, *lab) proxy.Listener {
+			return proxy.Listener{TLS: proxy.TerminateOrPass}
+		}, agent: twice(site12)},
 		{name: "wrong name, Go", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(named("mp02.lab.example")), agent: site12},
 		{name: "wrong name, common name only", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(named()), agent: site12},
 		{name: "wrong name, two typed into one", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(named("mp01.lab.example&mp01")), agent: site12},
@@ -837,6 +845,9 @@ func labCases() []labCase {
 		{name: "401 again and again", ref: "M17", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate")), agent: goAgent(nil, labRequest, labRequest, labRequest)},
 		{name: "401 once, then good", ref: "N16", leg: mpLeg, sure: "certain", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate", "WWW-Authenticate: NTLM"), reply("200 OK")), agent: goAgent(nil, labRequest, labRequest)},
 		{name: "503 of http.sys", ref: "M18", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("503 Service Unavailable", "Server: Microsoft-HTTPAPI/2.0")), agent: rawAgent(labRequest, fin)},
+		{name: "503 without a sign of http.sys", ref: "M18", leg: mpLeg, who: "mp", sure: "likely", listener: plain, mp: mpPlainReplies(reply("503 Service Unavailable")), agent: rawAgent(labRequest, fin)},
+		{name: "PROPFIND is unknown", ref: "M19", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("501 Not Implemented")), agent: rawAgent("PROPFIND /SMS_DP_SMSPKG$/ HTTP/1.1\r\nHost: mp01.lab.example\r\n\r\n", fin)},
+		{name: "CCM_POST is not found", ref: "M19", leg: mpLeg, who: "mp", sure: "likely", listener: plain, mp: mpPlainReplies(reply("404 Not Found")), agent: rawAgent(post(10), fin)},
 		{name: "CCM_POST not allowed", ref: "M19", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("405 Method Not Allowed")), agent: rawAgent(post(10), fin)},
 		{name: "gateway", ref: "N15", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(request, reply("403 CMGConnector_Clientcertificaterequired")), agent: goAgent(nil)},
 		{name: "TLS 1.3, reset at the first request", ref: "M11", leg: mpLeg, who: "mp", sure: "likely", upstream: upTo13, mp: func(t *testing.T, l *lab) proxy.Target {
@@ -1001,38 +1012,66 @@ func TestLab(t *testing.T) {
 	}
 }
 
-// TestLabHealthy makes 200 good handshakes of every client that is at hand: a
-// finding there is a false alarm.
+// healthyClients are clients of every kind that is at hand, with and without
+// certificates, which trust an authority of the lab.
+func healthyClients(ca string, trust func(*testing.T, *lab, *tls.Config)) []func(*testing.T, *lab, string) {
+	cert := []string{"-cert", "agent.pem", "-key", "agent.pem", "-CAfile", ca}
+	return []func(*testing.T, *lab, string){
+		openssl("-CAfile", ca, "-tls1_2", "-verify_return_error"),
+		openssl("-CAfile", ca, "-tls1_3", "-verify_return_error"),
+		openssl(append(cert, "-tls1_2")...),
+		openssl(append(cert, "-tls1_3")...),
+		gnutls("--x509cafile", ca),
+		gnutls("--x509cafile", ca, "--priority", "NORMAL:-VERS-TLS1.3", "--x509certfile", "agent.pem", "--x509keyfile", "agent.pem"),
+		curl("--cacert", ca),
+		curl("--cacert", ca, "--cert", "agent.pem", "--tls-max", "1.2"),
+		goAgent(trust),
+		goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			withCert(nil)(t, l, c)
+			trust(t, l, c)
+		}),
+	}
+}
+
+// TestLabHealthy makes good handshakes of every client that is at hand, 200 of
+// them with TLS terminated and some passed through: a finding there is a false
+// alarm.
 func TestLabHealthy(t *testing.T) {
 	l := newLab(t)
 	l.pem(t, "agent.pem", l.agentCert(t, l.site, nil))
-	cert := []string{"-cert", "agent.pem", "-key", "agent.pem"}
-	kinds := []func(*testing.T, *lab, string){
-		openssl("-CAfile", "mpproxy.pem", "-tls1_2", "-verify_return_error"),
-		openssl("-CAfile", "mpproxy.pem", "-tls1_3", "-verify_return_error"),
-		openssl(append(cert, "-CAfile", "mpproxy.pem", "-tls1_2")...),
-		openssl(append(cert, "-CAfile", "mpproxy.pem", "-tls1_3")...),
-		gnutls("--x509cafile", "mpproxy.pem"),
-		gnutls("--x509cafile", "mpproxy.pem", "--priority", "NORMAL:-VERS-TLS1.3", "--x509certfile", "agent.pem", "--x509keyfile", "agent.pem"),
-		curl("--cacert", "mpproxy.pem"),
-		curl("--cacert", "mpproxy.pem", "--cert", "agent.pem", "--tls-max", "1.2"),
-		goAgent(nil),
-		goAgent(withCert(nil)),
-	}
-	const each = 20
-	c := labCase{conns: each * len(kinds), upstream: upstreamWith(siteCA, 0, nil), agent: func(t *testing.T, l *lab, addr string) {
-		for _, k := range kinds {
-			for range each {
-				k(t, l, addr)
+	trustOurs := func(_ *testing.T, l *lab, c *tls.Config) { c.RootCAs = l.mpproxy.Pool() }
+	for _, c := range []struct {
+		name     string
+		each     int
+		listener func(*testing.T, *lab) proxy.Listener
+		clients  []func(*testing.T, *lab, string)
+	}{
+		{"terminated", 20, nil, healthyClients("mpproxy.pem", trustOurs)},
+		{"passed through", 3, sealed, healthyClients("site.pem", trustsSite(nil))},
+		{"several requests", 3, func(*testing.T, *lab) proxy.Listener { return proxy.Listener{} }, []func(*testing.T, *lab, string){
+			goAgent(trustOurs, labRequest, post(100), post(100_000)),
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want := c.each * len(c.clients)
+			groups, conns := l.run(t, &labCase{
+				conns: want, listener: c.listener, upstream: upstreamWith(siteCA, 0, nil),
+				mp: mpCfg(func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequestClientCert }),
+				agent: func(t *testing.T, l *lab, addr string) {
+					for _, client := range c.clients {
+						for range c.each {
+							client(t, l, addr)
+						}
+					}
+				},
+			})
+			if conns != want {
+				t.Errorf("%d connections were judged, want %d", conns, want)
 			}
-		}
-	}}
-	groups, conns := l.run(t, &c)
-	if conns != each*len(kinds) {
-		t.Errorf("%d connections were judged, want %d", conns, each*len(kinds))
-	}
-	for _, g := range groups {
-		t.Errorf("%d times %s %s: %s", g.Count, g.Example.Kind.Ref, g.Example.Kind.Code, strings.Join(g.Example.Proof, "; "))
+			for _, g := range groups {
+				t.Errorf("%d times %s %s: %s", g.Count, g.Example.Kind.Ref, g.Example.Kind.Code, strings.Join(g.Example.Proof, "; "))
+			}
+		})
 	}
 }
 
