@@ -11,6 +11,7 @@ import (
 
 	"mpproxy/capture"
 	"mpproxy/decode"
+	"mpproxy/diagnose"
 	"mpproxy/filter"
 	"mpproxy/proxy"
 	"mpproxy/rules"
@@ -96,6 +97,7 @@ func findingKinds() string {
 		{"In connections and framing", proxy.FindingKinds},
 		{"By rules", rules.FindingKinds},
 		{"In the capture", capture.FindingKinds()},
+		{"By diagnosis", diagnose.FindingKinds()},
 	} {
 		fmt.Fprintf(&b, "## %s\n\n| Code | Number | Severity | What | Why it matters | What to do |\n|---|---|---|---|---|---|\n", from.title)
 		for _, k := range from.kinds {
@@ -120,7 +122,7 @@ func cell(s string) string {
 func TestFindingCodes(t *testing.T) {
 	areas := []string{"tls-", "native-", "msg-", "bits-", "http-", "upstream-", "rule-", "store-"}
 	seen := map[string]bool{}
-	for _, kinds := range [][]*traffic.FindingKind{decode.FindingKinds(), proxy.FindingKinds, rules.FindingKinds, capture.FindingKinds()} {
+	for _, kinds := range [][]*traffic.FindingKind{decode.FindingKinds(), proxy.FindingKinds, rules.FindingKinds, capture.FindingKinds(), diagnose.FindingKinds()} {
 		for _, k := range kinds {
 			if seen[k.Code] {
 				t.Errorf("%s is there twice", k.Code)

@@ -306,6 +306,9 @@ func (r *relay) blame(f *flight, d traffic.Dir, err error) string {
 	case errors.Is(err, errAgentWrite):
 		f.find(found(&cutShort, d, "the agent took no more: "+endWords(err)))
 		return "the agent took no more of the reply: " + endWords(err)
+	case errors.Is(err, net.ErrClosed) && r.c.s.hard.Err() == nil && d == traffic.Request:
+		f.find(foundAt(&cutShort, d, f.wire(d).Size, "the management point ended the connection"))
+		return "the management point ended the connection while the request was coming"
 	}
 	f.find(foundAt(&cutShort, d, f.wire(d).Size, endWords(err)))
 	from := "agent"

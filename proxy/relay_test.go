@@ -519,3 +519,22 @@ func TestLargeBodies(t *testing.T) {
 		t.Errorf("fate %q %s", xs[0].Fate, xs[0].Err)
 	}
 }
+
+// Who ended an upload is said rightly: the management point did.
+func TestUpstreamResetsWithinUpload(t *testing.T) {
+	sink := newMemory()
+	l, target := upstream(t)
+	_, addr := start(t, Config{Listeners: []Listener{{Scheme: HTTP, Upstream: target}}, Sink: sink})
+	agent := dial(t, addr)
+	const half = "POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf"
+	write(t, agent, half)
+	mp := accept(t, l)
+	expect(t, mp, half)
+	mp.SetLinger(0)
+	mp.Close()
+	io.ReadAll(agent)
+	_, xs := sink.conn(t, 1)
+	if x := xs[0]; x.Fate != traffic.Broken || !strings.HasPrefix(x.Err, "the management point ended") {
+		t.Errorf("fate %q: %s", x.Fate, x.Err)
+	}
+}
