@@ -334,24 +334,43 @@ func fateIs(f traffic.Fate) string {
 
 func flagIs(flag int) string { return fmt.Sprintf("x.flags & %d", flag) }
 
-// step looks at the exchanges from lo to hi and gives up to n that pass, in
-// the order of the walk.
+// step looks at the exchanges from lo to hi and gives up to n (-1: all) that
+// pass, in the order of the walk.
 func (s *Store) step(ctx context.Context, q *query, lo, hi traffic.ExchangeID, way Way, n int) ([]traffic.ExchangeID, error) {
-	order, limit := "", n
-	if way == Older {
-		order = " DESC"
-	}
+	limit := n
 	if q.again {
 		limit = -1
 	}
-	text := `SELECT x.id FROM list x WHERE x.id BETWEEN ?1 AND ?2 AND (` + q.where + `) ORDER BY x.id` + order +
-		fmt.Sprintf(" LIMIT %d", limit)
-	rows, err := s.db.QueryContext(ctx, text, append([]any{lo, hi}, q.args...)...)
+	rows, err := s.db.QueryContext(ctx, q.picks("x.id", way, limit), append([]any{lo, hi}, q.args...)...)
 	ids, err := collect(rows, err, func(rows *sql.Rows) (id traffic.ExchangeID, err error) { return id, rows.Scan(&id) })
 	if err != nil || !q.again {
 		return ids, err
 	}
 	return s.askAgain(ctx, q, ids, n)
+}
+
+// stepRows is step that gives the rows, in the order of their numbers. Where
+// few pass it is cheaper to look for them first.
+func (s *Store) stepRows(ctx context.Context, q *query, lo, hi traffic.ExchangeID, way Way, n int) ([]Row, error) {
+	if q.filter.Empty() {
+		return s.rowsOf(ctx, q.picks("*", way, n), append([]any{lo, hi}, q.args...)...)
+	}
+	ids, err := s.step(ctx, q, lo, hi, way, n)
+	if err != nil {
+		return nil, err
+	}
+	return s.Rows(ctx, ids)
+}
+
+// picks is the query for columns of the exchanges between the first two
+// parameters that pass.
+func (q *query) picks(columns string, way Way, limit int) string {
+	order := ""
+	if way == Older {
+		order = " DESC"
+	}
+	return `SELECT ` + columns + ` FROM list x WHERE x.id BETWEEN ?1 AND ?2 AND (` + q.where + `) ORDER BY x.id` + order +
+		fmt.Sprintf(" LIMIT %d", limit)
 }
 
 func (s *Store) countStep(ctx context.Context, q *query, lo, hi traffic.ExchangeID) (n int64, err error) {

@@ -113,6 +113,13 @@ func (s *Store) Rows(ctx context.Context, ids []traffic.ExchangeID) ([]Row, erro
 	return all, nil
 }
 
+// rowsOf reads rows of list that a query picks, in the order of their numbers.
+func (s *Store) rowsOf(ctx context.Context, part string, args ...any) ([]Row, error) {
+	query := strings.Replace(rowColumns, "FROM list x", "FROM ("+part+") x", 1) + ` ORDER BY x.id`
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	return collect(rows, err, scanRow)
+}
+
 // Row reads one row. ErrNone for an unknown number.
 func (s *Store) Row(ctx context.Context, id traffic.ExchangeID) (Row, error) {
 	rows, err := s.Rows(ctx, []traffic.ExchangeID{id})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"mpproxy/filter"
@@ -67,22 +66,18 @@ func (s *Store) Scan(ctx context.Context, f *filter.Filter, from traffic.Exchang
 			want = min(want, n-found)
 		}
 		start := time.Now()
-		ids, err := s.step(ctx, q, lo, hi, way, want)
+		rows, err := s.stepRows(ctx, q, lo, hi, way, want)
 		if err != nil {
 			return fmt.Errorf("filter %q: %w", f, err)
-		}
-		if len(ids) == want {
-			w.stopAt(ids[want-1])
-		}
-		w.adapt(time.Since(start))
-		rows, err := s.Rows(ctx, ids)
-		if err != nil {
-			return err
 		}
 		if way == Older {
 			slices.Reverse(rows)
 		}
-		found += len(ids)
+		if len(rows) == want {
+			w.stopAt(rows[want-1].ID)
+		}
+		w.adapt(time.Since(start))
+		found += len(rows)
 		if !visit(rows, Progress{At: w.at, Done: w.done(), Found: found, End: w.over()}) || n > 0 && found >= n {
 			return nil
 		}
@@ -179,16 +174,14 @@ func (s *Store) plainPage(ctx context.Context, from traffic.ExchangeID, way Way,
 	if n <= 0 {
 		n = -1
 	}
-	part := `(SELECT * FROM list WHERE id > ? ORDER BY id LIMIT ?)`
+	part := `SELECT * FROM list WHERE id > ? ORDER BY id LIMIT ?`
 	if way == Older {
-		part = `(SELECT * FROM list WHERE id < ? ORDER BY id DESC LIMIT ?)`
+		part = `SELECT * FROM list WHERE id < ? ORDER BY id DESC LIMIT ?`
 		if from == 0 {
 			from = math.MaxInt64
 		}
 	}
-	query := strings.Replace(rowColumns, "FROM list x", "FROM "+part+" x", 1) + ` ORDER BY x.id`
-	rows, err := s.db.QueryContext(ctx, query, from, n)
-	all, err := collect(rows, err, scanRow)
+	all, err := s.rowsOf(ctx, part, from, n)
 	if err != nil {
 		return nil, fmt.Errorf("page: %w", err)
 	}
