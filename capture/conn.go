@@ -14,6 +14,8 @@ import (
 type openConn struct {
 	traffic.Conn
 	closed bool
+	// told is true when a batch before had it.
+	told bool
 	// touched is true while it is in the batch.
 	touched bool
 	// name and client are the last that a message of it gave: downloads do not

@@ -190,6 +190,7 @@ func (g *gatherer) finish(b *batch) {
 	for _, c := range g.touchedConns {
 		c.touched = false
 		b.conns = append(b.conns, *c)
+		c.told = true
 	}
 	clear(g.touched)
 	clear(g.touchedConns)

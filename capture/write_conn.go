@@ -12,7 +12,12 @@ func (w *writer) storeConn(c *openConn) error {
 	if err != nil {
 		return err
 	}
-	err = w.exec(`INSERT OR REPLACE INTO conn (id, listener, mode, agent, upstream, opened_us, closed_us,
+	if c.told {
+		if err := w.exec(`DELETE FROM conn WHERE id = ?`, c.ID); err != nil {
+			return err
+		}
+	}
+	err = w.exec(`INSERT INTO conn (id, listener, mode, agent, upstream, opened_us, closed_us,
 			agent_address, agent_in, agent_out, agent_end, agent_ended_us, agent_err, agent_tls,
 			upstream_address, upstream_in, upstream_out, upstream_end, upstream_ended_us, upstream_err, upstream_tls, sev)
 		VALUES (?,?,?,?,?,?,?, ?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?)`,
