@@ -94,6 +94,9 @@ type UpstreamTLS struct {
 	// Certificate is shown when the management point asks for one; nil shows
 	// none.
 	Certificate *tls.Certificate
+	// Certificates say who is shown which one in place of Certificate; the
+	// first that fits.
+	Certificates []ClientCertificate
 	// OnlyForAgents shows Certificate only where the agent has shown one
 	// itself: else the proxy would hide that the agent has none.
 	OnlyForAgents bool
@@ -149,6 +152,8 @@ type Listener struct {
 	Mode Mode
 	// Upstream is where Reverse listeners send to.
 	Upstream Target
+	// Routes lead agents that use other names elsewhere; the first that fits.
+	Routes []Route
 	// Certificate is shown to agents instead of a minted one; nil mints.
 	Certificate *tls.Certificate
 	Profile     Profile

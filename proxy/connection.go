@@ -22,6 +22,8 @@ type connection struct {
 	facts traffic.Conn
 	agent *link
 	up    *link
+	// clientID is of the first message, when UpstreamTLS.Certificates asks.
+	clientID string
 	// relay is the one running now, nil between them.
 	relay atomic.Pointer[relay]
 }
@@ -55,9 +57,19 @@ func (s *Server) handle(l *Listener, socket net.Conn) {
 		c.passThrough(s.hard, l.Upstream, traffic.Head{}, t)
 	case l.Mode == Forward:
 		c.forward(s.hard)
+	case len(l.Routes) > 0 && c.facts.AgentLeg.Handshake == nil:
+		c.serveByHost(s.hard)
 	default:
-		_ = c.serve(s.hard, l.Upstream, nil) // its failure is recorded
+		_ = c.serve(s.hard, l.upstreamFor(c.serverName()), nil) // its failure is recorded
 	}
+}
+
+// serverName is the name in the agent's hello, empty without TLS.
+func (c *connection) serverName() string {
+	if hs := c.facts.AgentLeg.Handshake; hs != nil && hs.TLS != nil {
+		return hs.TLS.ServerName
+	}
+	return ""
 }
 
 func listenerName(l *Listener) string {
@@ -101,6 +113,9 @@ func (c *connection) serve(ctx context.Context, t Target, same func(traffic.Head
 }
 
 func (c *connection) relayTo(ctx context.Context, t Target, r *relay) error {
+	if t.TLS {
+		c.learnClient()
+	}
 	up, err := c.dial(ctx, t)
 	if err != nil {
 		c.refuse(t, err)

@@ -28,8 +28,11 @@ func (c *connection) staysSealed() bool {
 // that sees them: its first bytes have both sides' handshakes.
 func (c *connection) passThrough(ctx context.Context, t Target, head traffic.Head, evidence *tap) {
 	evidence.keep()
-	t.TLS = false // ours, not theirs
 	hs := &traffic.Handshake{Side: traffic.AgentSide, Began: c.s.Now()}
+	if len(c.l.Routes) > 0 && c.l.Mode == Reverse {
+		t = c.l.upstreamFor(c.helloName())
+	}
+	t.TLS = false // ours, not theirs
 	r := &relay{c: c, agent: c.agent, owed: make(chan *flight, maxOwed), sealed: &head}
 	_ = c.relayTo(ctx, t, r) // its failure is recorded
 	hs.Ended = c.s.Now()

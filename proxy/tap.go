@@ -159,6 +159,20 @@ func (t *tap) leg() traffic.Leg {
 	return l
 }
 
+// patience bounds how long the peer is waited for, until it is given back. A
+// wait that was too long is no end of the connection.
+func (t *tap) patience(d time.Duration) (back func()) {
+	_ = t.SetReadDeadline(time.Now().Add(d))
+	return func() {
+		_ = t.SetReadDeadline(time.Time{})
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.end == traffic.EndTimeout {
+			t.end, t.endErr, t.endedAt = traffic.EndOpen, "", time.Time{}
+		}
+	}
+}
+
 // CloseWrite sends a FIN and leaves the other direction open.
 func (t *tap) CloseWrite() error {
 	if c, ok := t.Conn.(interface{ CloseWrite() error }); ok {

@@ -39,7 +39,7 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 		SessionTicketsDisabled: !c.s.Resume,
 		KeyLogWriter:           c.s.KeyLog,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			cert, err := c.certificateFor(hello, t)
+			cert, err := c.certificateFor(hello, c.routed(t, hello.ServerName))
 			own = cert
 			return cert, err
 		},
@@ -207,7 +207,7 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 		KeyLogWriter:       c.s.KeyLog,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
-			if cert := c.identity(); cert != nil {
+			if cert, _ := c.identity(); cert != nil {
 				shown = cert.Certificate
 				return cert, nil
 			}
@@ -230,16 +230,6 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 		c.facts.Findings = append(c.facts.Findings, f)
 	}
 	return secure, hs
-}
-
-// identity is the certificate to show to the management point for this agent,
-// nil for none.
-func (c *connection) identity() *tls.Certificate {
-	u := c.s.Upstream
-	if u.OnlyForAgents && !c.agentHasCertificate() {
-		return nil
-	}
-	return u.Certificate
 }
 
 func (c *connection) agentHasCertificate() bool {
