@@ -47,10 +47,11 @@ type runCommand struct {
 	ProxyAuthFile           string   `type:"path" help:"Forward mode: names and passwords to ask for, a line NAME:PASSWORD each."`
 	Tunnel                  []string `help:"Forward mode: hosts to pass through unopened." placeholder:"HOST"`
 
-	Write     string `short:"w" type:"path" help:"The capture to write, or to go on with. Default: a new one in your captures folder." placeholder:"FILE.mpdb"`
-	MaxSize   string `help:"How large the capture may get, such as 2G. Beyond it traffic goes on, and the loss is counted." placeholder:"SIZE"`
-	NoCapture bool   `help:"Record nothing, show nothing."`
-	Rules     string `type:"path" help:"A file of rules to apply." placeholder:"FILE.yaml"`
+	Write     string     `short:"w" type:"path" help:"The capture to write, or to go on with. Default: a new one in your captures folder." placeholder:"FILE.mpdb"`
+	MaxSize   string     `help:"How large the capture may get, such as 2G. Beyond it traffic goes on, and the loss is counted." placeholder:"SIZE"`
+	NoCapture bool       `help:"Record nothing, show nothing."`
+	Rules     string     `type:"path" help:"A file of rules to apply." placeholder:"FILE.yaml"`
+	Config    configFile `short:"c" help:"A file with these flags by their long names, several listeners, and client certificates by agent (docs/config.md). Flags and MPPROXY_* variables come first." placeholder:"mpproxy.yaml"`
 	face
 
 	// authority mints certificates, when some listener needs it.
@@ -232,7 +233,7 @@ func (c *runCommand) listeners() ([]proxy.Listener, error) {
 		if t, err = proxy.ParseTarget(c.Upstream); err != nil {
 			return nil, err
 		}
-	case mode == proxy.Reverse:
+	case mode == proxy.Reverse && len(c.Config.Listeners) == 0:
 		return nil, errors.New("no management point given: add --upstream https://mp01.contoso.com, or --mode forward")
 	}
 	listen := c.Listen
@@ -249,16 +250,20 @@ func (c *runCommand) listeners() ([]proxy.Listener, error) {
 			return nil, err
 		}
 	}
+	pattern := proxy.Listener{
+		Mode: mode, TLS: policy, Upstream: t, Certificate: cert,
+		Profile: profile(c.TLSProfile), Names: c.Host, Tunnel: c.Tunnel, Users: users,
+	}
+	if len(c.Config.Listeners) > 0 {
+		return c.Config.listeners(pattern)
+	}
 	var ls []proxy.Listener
 	for _, l := range listen {
-		scheme, addr, err := proxy.ParseListen(l)
-		if err != nil {
+		made := pattern
+		if made.Scheme, made.Address, err = proxy.ParseListen(l); err != nil {
 			return nil, err
 		}
-		ls = append(ls, proxy.Listener{
-			Address: addr, Scheme: scheme, Mode: mode, TLS: policy, Upstream: t, Certificate: cert,
-			Profile: profile(c.TLSProfile), Names: c.Host, Tunnel: c.Tunnel, Users: users,
-		})
+		ls = append(ls, made)
 	}
 	return ls, nil
 }
@@ -295,20 +300,10 @@ func (c *runCommand) upstreamTLS() (u proxy.UpstreamTLS, err error) {
 			return u, err
 		}
 	}
-	switch {
-	case c.ClientCert == "":
-	case c.ClientCertPasswordFile != "":
-		password, err := os.ReadFile(c.ClientCertPasswordFile)
-		if err != nil {
-			return u, fmt.Errorf("read the password of --client-cert: %w", err)
-		}
-		u.Certificate, err = pki.LoadPFX(c.ClientCert, strings.TrimRight(string(password), "\r\n"))
-		if err != nil {
-			return u, err
-		}
-	default:
-		u.Certificate, err = pki.LoadKeyPair(c.ClientCert, c.ClientKey)
+	if u.Certificates, err = c.Config.clientCertificates(); err != nil || c.ClientCert == "" {
+		return u, err
 	}
+	u.Certificate, err = loadClientCert(c.ClientCert, c.ClientKey, c.ClientCertPasswordFile)
 	return u, err
 }
 
