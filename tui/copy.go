@@ -59,7 +59,7 @@ func (a *app) copyMenu() {
 		offer("l", "line", "the line with the cursor", func() string { return t.lines[t.line()].full() })
 		offer("x", "text", "all of this text, with folded blocks and long values", func() string { return allOf(t) })
 	}
-	offer("r", "row", "the line of the list", func() string { return strings.TrimRight(view.LayoutFor(160).Line(r, a.cfg.Format), " ") })
+	offer("r", "row", "the line of the list", func() string { return strings.TrimRight(view.Exchanges.For(160).Line(r, a.cfg.Format), " ") })
 	offer("i", "id", fmt.Sprintf("%d", r.ID), func() string { return fmt.Sprint(r.ID) })
 	offer("f", "filter", "a filter for this exchange", func() string { return fmt.Sprintf("id:%d", r.ID) })
 	offer("s", "show", "the command that prints it", func() string {

@@ -17,7 +17,7 @@ func (m *messages) draw(c canvas) {
 		defer m.app.drawFilter(c, m)
 		y++
 	}
-	m.layout = view.LayoutFor(c.w)
+	m.layout = view.Exchanges.For(c.w)
 	m.drawHeading(c.lines(y, 1))
 	body := c.lines(y+1, c.h-y-1)
 	m.height = body.h

@@ -39,7 +39,7 @@ type messages struct {
 	matches int64
 	// column is the chosen one.
 	column string
-	layout view.Layout
+	layout view.Layout[capture.Row]
 	// worst is what the chosen row's worst finding says, of the row of worstOf.
 	worst   piece
 	worstOf rowVersion
@@ -371,7 +371,7 @@ func (m *messages) chooseColumn(by int) {
 }
 
 func (m *messages) columnIndex() int {
-	return max(0, slices.IndexFunc(m.layout.Columns, func(c view.Column) bool { return c.Name == m.column }))
+	return max(0, slices.IndexFunc(m.layout.Columns, func(c view.Column[capture.Row]) bool { return c.Name == m.column }))
 }
 
 func (m *messages) only() { m.narrow("") }

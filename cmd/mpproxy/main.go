@@ -41,6 +41,10 @@ type commands struct {
 	Ls       lsCommand       `cmd:"" help:"List exchanges of a capture, one line each."`
 	Tail     tailCommand     `cmd:"" help:"The last exchanges of a capture, and new ones as they come."`
 	Show     showCommand     `cmd:"" help:"One exchange: summary, header, text, findings, or its bytes."`
+	Agents   agentsCommand   `cmd:"" help:"The agents of a capture, the last seen first."`
+	Conns    connsCommand    `cmd:"" help:"The connections of a capture: both legs, how they ended."`
+	Findings findingsCommand `cmd:"" help:"What was found, by kind, the worst first."`
+	Stats    statsCommand    `cmd:"" help:"How many exchanges, how fast, how large, by endpoint."`
 	Decode   decodeCommand   `cmd:"" help:"Decode messages from files or standard input, without a capture."`
 	Diagnose diagnoseCommand `cmd:"" help:"Why connections of a capture failed: cause, side, how sure, and what to do."`
 	Explain  explainCommand  `cmd:"" help:"A code of Windows, WinHTTP, TLS, IIS, BITS or ConfigMgr in words, or a whole log line."`

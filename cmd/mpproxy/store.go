@@ -81,10 +81,10 @@ func (o output) printer(e *env, cells int) (func(capture.Row) error, error) {
 		enc.SetEscapeHTML(false)
 		return func(r capture.Row) error { return enc.Encode(jsonRow(r)) }, nil
 	}
-	layout := view.LayoutFor(cells)
+	layout := view.Exchanges.For(cells)
 	if len(o.Columns) > 0 {
 		var err error
-		if layout, err = view.LayoutOf(o.Columns, cells); err != nil {
+		if layout, err = view.Exchanges.Of(o.Columns, cells); err != nil {
 			return nil, usage(err, "")
 		}
 	}

@@ -20,7 +20,7 @@ func TestLineWidths(t *testing.T) {
 		Begun: time.Date(2026, 3, 2, 8, 15, 30, 0, time.UTC), Ended: time.Date(2026, 3, 2, 8, 15, 32, 310e6, time.UTC),
 	}
 	for cells := 59; cells <= 200; cells++ {
-		l := LayoutFor(cells)
+		l := Exchanges.For(cells)
 		for _, line := range []string{l.Line(r, Format{Zone: time.UTC}), l.Heading(Format{})} {
 			if w := uniseg.StringWidth(line); w != cells {
 				t.Fatalf("at %d columns the line has %d: %q", cells, w, line)
@@ -35,16 +35,16 @@ func TestLineWidths(t *testing.T) {
 		}
 	}
 	want := "WM 08:15:30 PC-0419     policy request     machine, full → 3 policies 200  2.31s"
-	if got := LayoutFor(80).Line(r, Format{Zone: time.UTC}); got != want {
+	if got := Exchanges.For(80).Line(r, Format{Zone: time.UTC}); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 
 func TestLayoutOf(t *testing.T) {
-	if _, err := LayoutOf([]string{"id", "nope"}, 80); err == nil || !strings.Contains(err.Error(), "known: sev, fate, id") {
+	if _, err := Exchanges.Of([]string{"id", "nope"}, 80); err == nil || !strings.Contains(err.Error(), "known: sev, fate, id") {
 		t.Errorf("error %v does not name the known columns", err)
 	}
-	l, err := LayoutOf([]string{"target", "method"}, 80)
+	l, err := Exchanges.Of([]string{"target", "method"}, 80)
 	if err != nil || l.Line(capture.Row{Method: "GET", Target: "/x"}, Format{}) != "/x"+strings.Repeat(" ", 29)+"GET      " {
 		t.Errorf("line %q, %v", l.Line(capture.Row{Method: "GET", Target: "/x"}, Format{}), err)
 	}
