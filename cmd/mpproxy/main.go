@@ -49,6 +49,7 @@ type commands struct {
 	Diagnose diagnoseCommand `cmd:"" help:"Why connections of a capture failed: cause, side, how sure, and what to do."`
 	Explain  explainCommand  `cmd:"" help:"A code of Windows, WinHTTP, TLS, IIS, BITS or ConfigMgr in words, or a whole log line."`
 	Check    checkCommand    `cmd:"" help:"Check that a capture is whole."`
+	Reindex  reindexCommand  `cmd:"" help:"Decode a capture anew, with what this mpproxy knows."`
 	Rules    rulesCommand    `cmd:"" help:"Check a file of rules."`
 	CA       caCommand       `cmd:"" name:"ca" help:"The proxy's certificate authority."`
 	Version  versionCommand  `cmd:"" help:"The version of mpproxy and of what it is made of."`

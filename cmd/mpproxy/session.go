@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -176,8 +177,10 @@ func (s *session) screen() bool {
 }
 
 // terminal says whether standard output is one.
-func (e *env) terminal() bool {
-	f, ok := e.stdout.(*os.File)
+func (e *env) terminal() bool { return isTerminal(e.stdout) }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
 	if !ok {
 		return false
 	}
