@@ -20,6 +20,11 @@ const (
 	inExchange scope = "on an exchange"
 	inFilter   scope = "in the filter bar"
 	inPrompt   scope = "in a prompt"
+	inLists    scope = "in other lists"
+	inConns    scope = "in the list of connections"
+	inAgents   scope = "in the list of agents"
+	inFindings scope = "in the list of findings"
+	inStats    scope = "in the statistics"
 )
 
 // key is one thing that a key does. Dispatch, footer, help and palette are made
@@ -78,6 +83,9 @@ func keys() []key {
 		{inMoving, []stroke{"g", "Home"}, "first", "the oldest exchange, or the first line", 0, nil, moveDo(mover.first)},
 		{inMoving, []stroke{"G", "End"}, "last", "the newest exchange, or the last line", 0, nil, moveDo(mover.last)},
 
+		{inLists, []stroke{"Enter"}, "open", "go into what the cursor is on", 1, nil, listDo(lister.enter)},
+		{inLists, []stroke{"="}, "messages-of", "only the exchanges that belong to it", 2, nil, listDo(lister.messagesOf)},
+
 		{inExchange, []stroke{"c", "y"}, "copy", "copy a line, a text, a command", 8, nil, (*app).copyMenu},
 		{inExchange, []stroke{";"}, "note", "write a note on this exchange", 0, nil, (*app).editNote},
 
@@ -86,6 +94,10 @@ func keys() []key {
 		{everywhere, []stroke{"Esc"}, "back", "one step back; it ends a search first", 0, nil, (*app).escape},
 		{everywhere, []stroke{"q"}, "leave", "one step back; from the first screen: quit", 0, nil, (*app).leave},
 		{everywhere, []stroke{"1"}, "messages", "the list of exchanges", 0, nil, (*app).home},
+		{everywhere, []stroke{"2"}, "agents", "the list of agents", 0, nil, (*app).openAgents},
+		{everywhere, []stroke{"3"}, "connections", "the list of connections", 0, nil, (*app).openConns},
+		{everywhere, []stroke{"4"}, "findings", "what was found, by kind", 0, nil, (*app).openFindings},
+		{everywhere, []stroke{"7"}, "statistics", "sums and times by endpoint", 0, nil, (*app).openStats},
 		{everywhere, []stroke{"Q", "Ctrl-C"}, "quit", "quit; asks while mpproxy runs, but not on a second Ctrl-C", 0, nil, (*app).quit},
 		{everywhere, []stroke{"Ctrl-L"}, "redraw", "draw everything anew", 0, nil, (*app).redraw},
 

@@ -75,6 +75,9 @@ func (a *app) beat() (changed bool) {
 	if a.said != "" && !a.cfg.Now().Before(a.saidUntil) {
 		a.said, changed = "", true
 	}
+	if s, beats := a.top().(interface{ beat() bool }); beats {
+		changed = s.beat() || changed
+	}
 	return a.status.beat(a) || changed
 }
 

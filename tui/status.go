@@ -191,8 +191,10 @@ func (a *app) crumbs() string {
 		return " mpproxy  1 " + a.stack[0].crumb()
 	}
 	var parts []string
-	for _, s := range a.stack {
-		parts = append(parts, s.crumb())
+	for i, s := range a.stack {
+		if _, list := a.stack[1].(lister); i > 0 || !list {
+			parts = append(parts, s.crumb())
+		}
 	}
 	return " mpproxy  " + strings.Join(parts, " "+a.sym.sep+" ")
 }

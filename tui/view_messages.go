@@ -13,7 +13,7 @@ import (
 
 // messages is the first screen: one row is one exchange.
 type messages struct {
-	list
+	list[capture.Row, traffic.ExchangeID]
 	app *app
 	// pages are reads that a key asked for, tail those of what is new, count
 	// those that count matches, about those of the chosen row.
@@ -53,6 +53,7 @@ type rowVersion struct {
 
 func newMessages(a *app) *messages {
 	m := &messages{app: a, follow: a.cfg.Live != nil, filter: &filter.Filter{}, column: "agent", matches: -1}
+	m.number = func(r capture.Row) traffic.ExchangeID { return r.ID }
 	for _, l := range []*lane{&m.pages, &m.tail, &m.count, &m.about} {
 		l.app = a
 	}

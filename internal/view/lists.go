@@ -23,10 +23,11 @@ var Conns = Table[capture.ConnRow]{
 	{"mp-leg", "MP leg", false, [6]int{9, 9, 9, 9, 9, 7}, func(c capture.ConnRow, _ Format, _ int) string { return legWord(c, traffic.UpstreamSide) }, 0},
 	{"upstream", "management point", false, [6]int{34, 0, 0, 0, 0, 0}, func(c capture.ConnRow, _ Format, _ int) string { return c.Upstream }, 22},
 	{"exchanges", "msgs", true, [6]int{6, 5, 5, 5, 5, 4}, func(c capture.ConnRow, _ Format, _ int) string { return strconv.FormatInt(c.Exchanges, 10) }, 0},
-	{"in", "in", true, [6]int{6, 6, 6, 5, 0, 0}, func(c capture.ConnRow, _ Format, _ int) string { return Size(c.AgentLeg.BytesIn) }, 0},
-	{"out", "out", true, [6]int{6, 6, 6, 5, 0, 0}, func(c capture.ConnRow, _ Format, _ int) string { return Size(c.AgentLeg.BytesOut) }, 0},
+	{"bytes", "bytes", true, [6]int{0, 0, 6, 5, 0, 0}, func(c capture.ConnRow, _ Format, _ int) string { return Size(c.AgentLeg.BytesIn + c.AgentLeg.BytesOut) }, 6},
+	{"in", "in", true, [6]int{6, 6, 0, 0, 0, 0}, func(c capture.ConnRow, _ Format, _ int) string { return Size(c.AgentLeg.BytesIn) }, 6},
+	{"out", "out", true, [6]int{6, 6, 0, 0, 0, 0}, func(c capture.ConnRow, _ Format, _ int) string { return Size(c.AgentLeg.BytesOut) }, 6},
 	{"took", "took", true, [6]int{6, 6, 6, 0, 0, 0}, func(c capture.ConnRow, _ Format, _ int) string { return connTook(c) }, 6},
-	{"end", "end", false, [6]int{14, 12, 9, 9, 7, 0}, func(c capture.ConnRow, _ Format, _ int) string { return connEnd(c) }, 0},
+	{"end", "end", false, [6]int{14, 12, 11, 11, 7, 0}, func(c capture.ConnRow, _ Format, _ int) string { return connEnd(c) }, 0},
 	{"listener", "listener", false, [6]int{}, func(c capture.ConnRow, _ Format, _ int) string { return c.Listener }, 28},
 	{"err", "error", false, [6]int{}, func(c capture.ConnRow, _ Format, _ int) string {
 		return cmp.Or(c.AgentLeg.Err, c.UpstreamLeg.Err)
