@@ -12,8 +12,9 @@ import (
 
 // batch is the work of one transaction.
 type batch struct {
-	handshakes []traffic.HandshakeOver
-	chunks     []chunk
+	handshakes  []traffic.HandshakeOver
+	revocations []traffic.Revocation
+	chunks      []chunk
 	// over are the exchanges that ended; begun those that began and go on.
 	over, begun []listRow
 	conns       []openConn
@@ -80,6 +81,8 @@ func (g *gatherer) take(b *batch, e traffic.Event) {
 		c := g.conn(e.Conn)
 		c.handshake(e.Handshake)
 		g.touchConn(c)
+	case traffic.RevocationFetched:
+		b.revocations = append(b.revocations, e.Revocation)
 	case traffic.ExchangeBegun:
 		f := g.flight(e.Exchange.ID)
 		f.x, f.conn, f.unsaid = e.Exchange, g.conn(e.Exchange.Conn), true

@@ -102,6 +102,11 @@ func (w *writer) storeAll(b *batch) error {
 			return fmt.Errorf("handshake of connection %d: %w", h.Conn, err)
 		}
 	}
+	for i := range b.revocations {
+		if err := w.storeRevocation(&b.revocations[i]); err != nil {
+			return fmt.Errorf("revocation evidence: %w", err)
+		}
+	}
 	if err := w.storeChunks(b); err != nil {
 		return err
 	}

@@ -39,9 +39,14 @@ type ExchangeOver struct{ Exchange *Exchange }
 // it was told before.
 type ConnClosed struct{ Conn Conn }
 
-func (ConnOpened) event()    {}
-func (HandshakeOver) event() {}
-func (ExchangeBegun) event() {}
-func (Chunk) event()         {}
-func (ExchangeOver) event()  {}
-func (ConnClosed) event()    {}
+// RevocationFetched says what a fetch of revocation evidence came to. It
+// belongs to no connection.
+type RevocationFetched struct{ Revocation Revocation }
+
+func (ConnOpened) event()        {}
+func (HandshakeOver) event()     {}
+func (ExchangeBegun) event()     {}
+func (Chunk) event()             {}
+func (ExchangeOver) event()      {}
+func (ConnClosed) event()        {}
+func (RevocationFetched) event() {}
