@@ -14,6 +14,7 @@ var catalogue = slices.Concat(
 	agentVersionRules,
 	serverCertRules,
 	agentNameRules,
+	revocationRules,
 	agentTrustRules,
 	clientCertRules,
 	upstreamReachRules,

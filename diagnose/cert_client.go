@@ -382,5 +382,5 @@ func (f *facts) clientFits(c chain) []Ruled {
 	if why, good := c.usage(x509.ExtKeyUsageClientAuth); good {
 		out = append(out, Ruled{"wrong usage", why})
 	}
-	return out
+	return append(out, f.revocationFits(c)...)
 }

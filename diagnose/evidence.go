@@ -18,6 +18,11 @@ type Evidence struct {
 	// OwnIssuer is the name of the authority of the certificates that mpproxy
 	// shows to agents, as tlsrecord.Name gives it; empty when it is not known.
 	OwnIssuer string
+	// Revocations is what fetches of revocation lists came to; nil without.
+	Revocations Revocations
+	// Probe is true for a connection that mpproxy made itself to look at a
+	// management point: what is odd then counts even where nothing failed.
+	Probe bool
 	// Now is the present; zero judges as of the connection's beginning.
 	Now time.Time
 }

@@ -144,7 +144,7 @@ func (f *facts) serverFits(except string) []Ruled {
 	add("usage", "wrong usage", why, good)
 	why, bad := l.server.weak()
 	add("weak", "weak signature or key", why, !bad)
-	return out
+	return append(out, f.revocationFits(l.server)...)
 }
 
 var agentClock = rule{

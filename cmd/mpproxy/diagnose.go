@@ -25,7 +25,8 @@ type diagnoseCommand struct {
 	JSON   bool     `help:"One JSON object a finding."`
 	UTC    bool     `name:"utc" help:"Print times in UTC in place of local ones."`
 	ASCII  bool     `name:"ascii" help:"Print ASCII only."`
-	FailOn string   `enum:"never,info,warning,warn,error,i,W,E" default:"never" help:"Exit with 3 when something as bad was found: info, warning, error."`
+	revocationFlags
+	FailOn string `enum:"never,info,warning,warn,error,i,W,E" default:"never" help:"Exit with 3 when something as bad was found: info, warning, error."`
 }
 
 // Run diagnoses.
@@ -40,6 +41,9 @@ func (c *diagnoseCommand) Run(ctx context.Context, e *env) error {
 		if err := d.only(ctx, c.Filter); err != nil {
 			return err
 		}
+	}
+	if err := c.fetchFor(ctx, d); err != nil {
+		return err
 	}
 	if err := d.run(ctx); err != nil {
 		return err
@@ -82,7 +86,10 @@ type diagnosis struct {
 	// retried are connections without a certificate after which the same agent
 	// came at once with one.
 	retried map[traffic.ConnID]bool
-	folding diagnose.Folding
+	// fetched is revocation evidence beside what the capture has.
+	fetched     []traffic.Revocation
+	revocations diagnose.Revocations
+	folding     diagnose.Folding
 }
 
 // place is what is known of one listener.
@@ -131,6 +138,14 @@ func (d *diagnosis) only(ctx context.Context, words []string) error {
 
 func (d *diagnosis) run(ctx context.Context) error {
 	d.places, d.retried = map[string]*place{}, map[traffic.ConnID]bool{}
+	stored, err := d.store.Revocations(ctx)
+	if err != nil {
+		return err
+	}
+	if len(d.fetched) > 0 {
+		stored = d.fetched
+	}
+	d.revocations = diagnose.NewRevocations(stored)
 	if err := d.walk(ctx, d.learn); err != nil {
 		return err
 	}
@@ -301,7 +316,7 @@ func (d *diagnosis) judge(ctx context.Context, c *traffic.Conn) error {
 	p := d.place(c.Listener)
 	peers := p.peers(c)
 	peers.ShowedLater = d.retried[c.ID]
-	e := diagnose.Evidence{Conn: c, Peers: peers, OwnIssuer: p.ownIssuer, Now: d.now}
+	e := diagnose.Evidence{Conn: c, Peers: peers, OwnIssuer: p.ownIssuer, Revocations: d.revocations, Now: d.now}
 	ids, err := d.store.ExchangesOf(ctx, c.ID)
 	if err != nil {
 		return err

@@ -819,7 +819,7 @@ func labCases() []labCase {
 		// The management point refuses mpproxy.
 		{name: "refuses the certificate, TLS 1.2", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(oddCA, tls.VersionTLS12, nil), agent: goAgent(withCert(nil))},
 		{name: "refuses the certificate, TLS 1.3", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(oddCA, tls.VersionTLS13, nil), agent: goAgent(withCert(nil))},
-		{name: "refuses an expired certificate", ref: "M12", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(siteCA, tls.VersionTLS12, past), agent: goAgent(withCert(nil))},
+		{name: "refuses an expired certificate", ref: "M14", also: "M12", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(siteCA, tls.VersionTLS12, past), agent: goAgent(withCert(nil))},
 		{name: "mpproxy has no certificate, TLS 1.2", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), agent: goAgent(withCert(nil))},
 		{name: "mpproxy has no certificate, TLS 1.3", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), upstream: upTo13, agent: goAgent(withCert(nil))},
 		{name: "a list of authorities near the cut", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", mp: func(t *testing.T, l *lab) proxy.Target {
@@ -839,7 +839,7 @@ func labCases() []labCase {
 
 		// What the management point answers.
 		{name: "403 with a good certificate", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
-		{name: "403 with an expired certificate", ref: "M15", leg: mpLeg, who: "proxy", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, past), agent: goAgent(withCert(nil))},
+		{name: "403 with an expired certificate", ref: "M14", also: "M15", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, past), agent: goAgent(withCert(nil))},
 		{name: "403 over HTTP", ref: "N10", leg: mpLeg, who: "agent", sure: "likely", listener: plain, mp: mpPlainReplies(reply("403 Forbidden")), agent: rawAgent(labRequest, fin)},
 		{name: "413", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil), post(100), post(80_000))},
 		{name: "401 again and again", ref: "M17", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate")), agent: goAgent(nil, labRequest, labRequest, labRequest)},

@@ -47,6 +47,8 @@ type runCommand struct {
 	ProxyAuthFile           string   `type:"path" help:"Forward mode: names and passwords to ask for, a line NAME:PASSWORD each."`
 	Tunnel                  []string `help:"Forward mode: hosts to pass through unopened." placeholder:"HOST"`
 
+	revocationFlags
+
 	Write     string     `short:"w" type:"path" help:"The capture to write, or to go on with. Default: a new one in your captures folder." placeholder:"FILE.mpdb"`
 	MaxSize   string     `help:"How large the capture may get, such as 2G. Beyond it traffic goes on, and the loss is counted." placeholder:"SIZE"`
 	NoCapture bool       `help:"Record nothing, show nothing."`
@@ -83,6 +85,9 @@ func (c *runCommand) Run(ctx context.Context, e *env) error {
 		file = ""
 	}
 	s := &session{face: &c.face, env: e, log: log}
+	if c.FetchCRL {
+		s.before = c.watcher(c.CRL, c.authority)
+	}
 	if err := s.open(file, opts, cfg); err != nil {
 		return err
 	}

@@ -48,6 +48,9 @@ type session struct {
 	// the session ends.
 	works []func(context.Context) error
 	quit  bool
+	// before makes what stands between proxy and recorder, and works beside
+	// them; nil for nothing.
+	before func(*capture.Recorder) (proxy.Sink, func(context.Context) error)
 }
 
 // open makes the capture and the proxy, in this order, so that no traffic is
@@ -59,6 +62,10 @@ func (s *session) open(file string, opts capture.Options, cfg proxy.Config) (err
 			return usage(fmt.Errorf("open capture: %w", err), "-w FILE.mpdb names another file.")
 		}
 		cfg.Sink = s.recorder
+		if s.before != nil {
+			sink, work := s.before(s.recorder)
+			cfg.Sink, s.works = sink, append(s.works, work)
+		}
 		cfg.FirstConn, cfg.FirstExchange = s.recorder.NextIDs()
 		if s.store, err = capture.Open(file); err != nil {
 			return errors.Join(err, s.close())

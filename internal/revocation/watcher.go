@@ -44,14 +44,14 @@ func NewWatcher(next Sink, f *Fetcher, known []*x509.Certificate) *Watcher {
 func (w *Watcher) Take(e traffic.Event) {
 	w.next.Take(e)
 	if over, is := e.(traffic.HandshakeOver); is {
-		for _, chain := range chains(over.Handshake) {
+		for _, chain := range Chains(over.Handshake) {
 			w.note(chain)
 		}
 	}
 }
 
-// chains are those of a handshake, decrypted or in clear.
-func chains(h *traffic.Handshake) [][][]byte {
+// Chains are those of a handshake, decrypted or in clear.
+func Chains(h *traffic.Handshake) [][][]byte {
 	if h.TLS != nil {
 		return [][][]byte{h.TLS.PeerCertificates, h.TLS.OwnCertificates}
 	}
