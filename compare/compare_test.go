@@ -119,7 +119,13 @@ func TestAttachments(t *testing.T) {
 		return m
 	}
 	r := Messages(with("one", "two"), with("one", "three", "four"), Standard())
-	if len(r.Differences) != 2 || r.Differences[0].Place != "attachment 2" || r.Differences[1].How != Added {
+	r2 := Messages(with(`<R><A TimeStamp="2026-05-04T10:41:05Z" v="1"/></R>`), with(`<R><A TimeStamp="2026-05-05T10:41:05Z" v="2"/></R>`), Standard())
+	if want := []string{
+		"~ changed attachment1 /R/A/@TimeStamp: 2026-05-04T10:41:05Z | 2026-05-05T10:41:05Z", "changed attachment1 /R/A/@v: 1 | 2",
+	}; !cmp.Equal(want, said(r2)) {
+		t.Error(cmp.Diff(want, said(r2)))
+	}
+	if len(r.Differences) != 2 || r.Differences[0].Place != "attachment2" || r.Differences[1].How != Added {
 		t.Errorf("%v", said(r))
 	}
 }

@@ -16,7 +16,7 @@ const (
 )
 
 // Place names a part of a message: "status", "head Content-Type",
-// "header /Msg/SourceHost", "text /A/B[@ID='x']/@C", "attachment 2".
+// "header /Msg/SourceHost", "text /A/B[@ID='x']/@C", "attachment2".
 type Place string
 
 // part is the place's first word, rest what follows.

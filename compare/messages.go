@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -134,19 +135,32 @@ func common(a, b string) int {
 	return n
 }
 
-// attachments compares what is attached by its digest.
+// attachments compares what is attached: XML by its structure, all else by
+// its digest.
 func (c *comparison) attachments() {
 	a, b := c.a.Decoded.Attachments, c.b.Decoded.Attachments
 	for i := range max(len(a), len(b)) {
-		var x, y string
-		if i < len(a) {
-			x = summary(a[i])
+		part := fmt.Sprintf("attachment%d", i+1)
+		if len(a) <= i {
+			c.differ(Place(part), "", summary(b[i]))
+			continue
 		}
-		if i < len(b) {
-			y = summary(b[i])
+		if len(b) <= i {
+			c.differ(Place(part), summary(a[i]), "")
+			continue
 		}
-		c.differ(Place(fmt.Sprintf("attachment %d", i+1)), x, y)
+		x, y := decode.DecodeText(a[i].Bytes).String, decode.DecodeText(b[i].Bytes).String
+		if !bytes.Equal(a[i].Bytes, b[i].Bytes) && isXML(x) && isXML(y) {
+			c.text(part, x, y)
+			continue
+		}
+		c.differ(Place(part), summary(a[i]), summary(b[i]))
 	}
+}
+
+func isXML(s string) bool {
+	_, err := parse(s)
+	return err == nil
 }
 
 func summary(a decode.Attachment) string {

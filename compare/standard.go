@@ -55,7 +55,18 @@ func Standard() Table {
 		{Place: "text **/@*ClientID", Form: "guid", Why: "another registration gives another client id"},
 		{Place: "text **/PolicyAssignment", Why: "the order of assignments means nothing"},
 		{Place: "text **/MP", Why: "the order of management points means nothing"},
-		{Place: "text **/@ReportTime", Form: "time", Why: "when the report was made"},
-		{Place: "text **/@Cookie", Why: "the server's own mark"},
+		{Place: "text **/*Cert*", Form: "hex", Why: "a certificate: another site has others"},
+		{Place: "text **/*Cert*", Form: "base64", Why: "a certificate: another site has others"},
+		{Place: "text **/*CERT*", Form: "hex", Why: "a certificate: another site has others"},
+		{Place: "text **/@*Cert*", Form: "hex", Why: "a certificate: another site has others"},
+		{Place: "text **/*KEY", Form: "hex", Why: "a key: another site has others"},
+		{Place: "text **/*Key", Form: "hex", Why: "a key: another site has others"},
+		{Place: "text **/ServerCookie", Why: "the server's own mark"},
+
+		{Place: "attachment* **/@TimeStamp", Form: "time", Why: "when it was made"},
+		{Place: "attachment* **/@*Time", Form: "time", Why: "a time"},
+		{Place: "attachment* **/@*Date", Form: "time", Why: "a date"},
+		{Place: "attachment* **/*Time", Form: "time", Why: "a time"},
+		{Place: "attachment* **/*Date", Form: "time", Why: "a date"},
 	}
 }

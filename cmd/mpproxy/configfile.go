@@ -130,7 +130,7 @@ func (c *configFile) near(path string) string {
 func (c *configFile) parse(src []byte) error {
 	file, err := parser.ParseBytes(src, 0)
 	if err != nil {
-		return c.placed(err)
+		return placed(c.path, err)
 	}
 	c.flags = map[string]setting{}
 	for _, doc := range file.Docs {
@@ -153,14 +153,14 @@ func (c *configFile) parse(src []byte) error {
 func (c *configFile) key(kv *ast.MappingValueNode) error {
 	switch name := kv.Key.String(); name {
 	case "listeners":
-		return c.placed(yaml.NodeToValue(kv.Value, &c.Listeners, yaml.Strict()))
+		return placed(c.path, yaml.NodeToValue(kv.Value, &c.Listeners, yaml.Strict()))
 	case "client-certs":
-		return c.placed(yaml.NodeToValue(kv.Value, &c.ClientCerts, yaml.Strict()))
+		return placed(c.path, yaml.NodeToValue(kv.Value, &c.ClientCerts, yaml.Strict()))
 	default:
 		pos := kv.Key.GetToken().Position
 		set := setting{at: rules.Error{File: c.path, Line: pos.Line, Column: pos.Column}}
 		if err := yaml.NodeToValue(kv.Value, &set.value); err != nil {
-			return c.placed(err)
+			return placed(c.path, err)
 		}
 		if _, isMap := set.value.(map[string]any); isMap {
 			set.at.Message = fmt.Sprintf("%q takes a value or a list, not keys of its own", name)
@@ -172,11 +172,11 @@ func (c *configFile) key(kv *ast.MappingValueNode) error {
 }
 
 // placed gives an error of the YAML reader its line and column.
-func (c *configFile) placed(err error) error {
+func placed(path string, err error) error {
 	var y yaml.Error
 	if errors.As(err, &y) && y.GetToken() != nil {
 		at := y.GetToken().Position
-		return &rules.Error{File: c.path, Line: at.Line, Column: at.Column, Message: y.GetMessage()}
+		return &rules.Error{File: path, Line: at.Line, Column: at.Column, Message: y.GetMessage()}
 	}
 	return err
 }

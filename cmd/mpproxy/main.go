@@ -47,6 +47,7 @@ type commands struct {
 	Stats    statsCommand    `cmd:"" help:"How many exchanges, how fast, how large, by endpoint."`
 	Decode   decodeCommand   `cmd:"" help:"Decode messages from files or standard input, without a capture."`
 	Diagnose diagnoseCommand `cmd:"" help:"Why connections of a capture failed: cause, side, how sure, and what to do."`
+	Diff     diffCommand     `cmd:"" help:"Compare two captures or two exchanges by meaning; exit code 5 when they differ."`
 	Explain  explainCommand  `cmd:"" help:"A code of Windows, WinHTTP, TLS, IIS, BITS or ConfigMgr in words, or a whole log line."`
 	Check    checkCommand    `cmd:"" help:"Check that a capture is whole."`
 	Reindex  reindexCommand  `cmd:"" help:"Decode a capture anew, with what this mpproxy knows."`

@@ -1,0 +1,334 @@
+package diff
+
+import (
+	"cmp"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"mpproxy/capture"
+	"mpproxy/compare"
+	"mpproxy/internal/view"
+	"mpproxy/traffic"
+)
+
+// Summary counts outcomes.
+type Summary struct {
+	// Pairs were compared; Same of them mean the same. OnlyA and OnlyB have no
+	// counterpart.
+	Pairs, Same, OnlyA, OnlyB int
+	// Varied says how often each row of the table was used.
+	Varied map[*compare.Vary]int
+}
+
+// Add counts one outcome.
+func (s *Summary) Add(o Outcome) {
+	switch {
+	case o.A == nil:
+		s.OnlyB++
+		return
+	case o.B == nil:
+		s.OnlyA++
+		return
+	}
+	s.Pairs++
+	if o.Same() {
+		s.Same++
+	}
+	if s.Varied == nil {
+		s.Varied = map[*compare.Vary]int{}
+	}
+	for _, r := range []*compare.Result{o.Request, o.Reply} {
+		if r == nil {
+			continue
+		}
+		for _, d := range r.Differences {
+			if d.Vary != nil {
+				s.Varied[d.Vary]++
+			}
+		}
+	}
+}
+
+// Differ is true when something counts.
+func (s *Summary) Differ() bool { return s.Same < s.Pairs || s.OnlyA > 0 || s.OnlyB > 0 }
+
+// rows are those of the table that were used, the most used first.
+func (s *Summary) rows() []*compare.Vary {
+	var rows []*compare.Vary
+	for v := range s.Varied {
+		rows = append(rows, v)
+	}
+	slices.SortFunc(rows, func(a, b *compare.Vary) int {
+		return cmp.Or(cmp.Compare(s.Varied[b], s.Varied[a]), cmp.Compare(a.Place, b.Place), cmp.Compare(a.Form, b.Form))
+	})
+	return rows
+}
+
+// Report writes outcomes down as they come.
+type Report interface {
+	Outcome(Outcome) error
+	// End writes what they add up to.
+	End(Summary) error
+}
+
+// Text is a report for people. Varied also lists what differs and may.
+type Text struct {
+	W      io.Writer
+	Format view.Format
+	Varied bool
+	// Names are what the two sides are called, such as the names of files.
+	Names [2]string
+}
+
+// Outcome writes an outcome that counts.
+func (t *Text) Outcome(o Outcome) error {
+	if o.Same() && !t.Varied {
+		return nil
+	}
+	var b strings.Builder
+	switch {
+	case o.A == nil:
+		fmt.Fprintf(&b, "only %s: %s\n", t.Names[1], t.title(o.B))
+	case o.B == nil:
+		fmt.Fprintf(&b, "only %s: %s\n", t.Names[0], t.title(o.A))
+	default:
+		fmt.Fprintf(&b, "%s", t.title(o.A))
+		if o.B.ID != o.A.ID {
+			fmt.Fprintf(&b, " | %d", o.B.ID)
+		}
+		b.WriteByte('\n')
+		t.result(&b, "request", o.Request)
+		t.result(&b, "reply", o.Reply)
+	}
+	_, err := io.WriteString(t.W, b.String())
+	return err
+}
+
+// title names an exchange.
+func (t *Text) title(r *capture.Row) string {
+	words := fmt.Sprintf("%d %s %s %s", r.ID, r.Who(), view.KindName(r.Kind), cmp.Or(r.Short, r.Method+" "+r.Target))
+	return strings.TrimSpace(view.Clean(words, t.Format.ASCII))
+}
+
+func (t *Text) result(b *strings.Builder, name string, r *compare.Result) {
+	if r == nil {
+		return
+	}
+	for _, d := range r.Differences {
+		if d.Vary != nil && !t.Varied {
+			continue
+		}
+		sign := map[compare.How]string{compare.Changed: "!", compare.Added: "+", compare.Removed: "-", compare.Moved: "%"}[d.How]
+		why := ""
+		if d.Vary != nil {
+			sign, why = "~", "   ("+d.Vary.Why+")"
+		}
+		fmt.Fprintf(b, "  %s %-7s %s%s\n", sign, name, view.Clean(string(d.Place), t.Format.ASCII), why)
+		t.values(b, d)
+	}
+	if r.More > 0 {
+		fmt.Fprintf(b, "  ! %-7s and %d differences more\n", name, r.More)
+	}
+}
+
+func (t *Text) values(b *strings.Builder, d compare.Difference) {
+	if d.How != compare.Added {
+		fmt.Fprintf(b, "      < %s\n", t.short(d.A))
+	}
+	if d.How != compare.Removed {
+		fmt.Fprintf(b, "      > %s\n", t.short(d.B))
+	}
+}
+
+// shortValue is how much of a value a line shows.
+const shortValue = 100
+
+// short is a value that fits into a line; JSON has all of it.
+func (t *Text) short(s string) string {
+	s = view.Clean(s, t.Format.ASCII)
+	return strings.TrimRight(view.Fit(s, min(shortValue, len(s)), false, t.Format.ASCII), " ")
+}
+
+// End writes the counts, and what varied and was let be.
+func (t *Text) End(s Summary) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d compared: %d the same, %d different", s.Pairs, s.Same, s.Pairs-s.Same)
+	if s.OnlyA > 0 || s.OnlyB > 0 {
+		fmt.Fprintf(&b, "; only %s: %d, only %s: %d", t.Names[0], s.OnlyA, t.Names[1], s.OnlyB)
+	}
+	b.WriteByte('\n')
+	for _, v := range s.rows() {
+		place := v.Place
+		if v.Form != "" {
+			place += " as " + v.Form
+		}
+		fmt.Fprintf(&b, "  ~ %5d × %s: %s\n", s.Varied[v], place, v.Why)
+	}
+	_, err := io.WriteString(t.W, t.ascii(b.String()))
+	return err
+}
+
+func (t *Text) ascii(s string) string {
+	if t.Format.ASCII {
+		return strings.ReplaceAll(s, "×", "x")
+	}
+	return s
+}
+
+// JSON is a report of one object a line.
+type JSON struct{ W io.Writer }
+
+type differenceJSON struct {
+	Dir   string `json:"dir"`
+	Place string `json:"place"`
+	How   string `json:"how"`
+	A     string `json:"a"`
+	B     string `json:"b"`
+	AFrom int    `json:"a_from"`
+	ATo   int    `json:"a_to"`
+	BFrom int    `json:"b_from"`
+	BTo   int    `json:"b_to"`
+	// Vary says why it may vary, and is empty when it counts.
+	Vary string `json:"vary,omitempty"`
+}
+
+type outcomeJSON struct {
+	Schema      string             `json:"schema"`
+	V           int                `json:"v"`
+	A           traffic.ExchangeID `json:"a,omitempty"`
+	B           traffic.ExchangeID `json:"b,omitempty"`
+	Agent       string             `json:"agent"`
+	Kind        string             `json:"kind"`
+	Same        bool               `json:"same"`
+	Differences []differenceJSON   `json:"differences"`
+	More        int                `json:"more,omitempty"`
+}
+
+type variedJSON struct {
+	Place string `json:"place"`
+	Form  string `json:"form,omitempty"`
+	Why   string `json:"why"`
+	Count int    `json:"count"`
+}
+
+type summaryJSON struct {
+	Schema string       `json:"schema"`
+	V      int          `json:"v"`
+	Pairs  int          `json:"pairs"`
+	Same   int          `json:"same"`
+	OnlyA  int          `json:"only_a"`
+	OnlyB  int          `json:"only_b"`
+	Varied []variedJSON `json:"varied"`
+}
+
+func (j *JSON) encode(v any) error {
+	enc := json.NewEncoder(j.W)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// Outcome writes every outcome.
+func (j *JSON) Outcome(o Outcome) error {
+	out := outcomeJSON{Schema: "mpproxy.difference", V: 1, Same: o.Same(), Differences: []differenceJSON{}}
+	out.Agent, out.Kind = o.Row().Agent, o.Row().Kind
+	if o.A != nil {
+		out.A = o.A.ID
+	}
+	if o.B != nil {
+		out.B = o.B.ID
+	}
+	for _, side := range []struct {
+		dir string
+		r   *compare.Result
+	}{{"request", o.Request}, {"reply", o.Reply}} {
+		if side.r == nil {
+			continue
+		}
+		out.More += side.r.More
+		for _, d := range side.r.Differences {
+			v := differenceJSON{side.dir, string(d.Place), string(d.How), d.A, d.B, d.SpanA.From, d.SpanA.To, d.SpanB.From, d.SpanB.To, ""}
+			if d.Vary != nil {
+				v.Vary = d.Vary.Why
+			}
+			out.Differences = append(out.Differences, v)
+		}
+	}
+	return j.encode(out)
+}
+
+// End writes the counts.
+func (j *JSON) End(s Summary) error {
+	out := summaryJSON{Schema: "mpproxy.difference-summary", V: 1, Pairs: s.Pairs, Same: s.Same, OnlyA: s.OnlyA, OnlyB: s.OnlyB, Varied: []variedJSON{}}
+	for _, v := range s.rows() {
+		out.Varied = append(out.Varied, variedJSON{v.Place, v.Form, v.Why, s.Varied[v]})
+	}
+	return j.encode(out)
+}
+
+// JUnit is a report as build servers read it: a test case for each pair.
+type JUnit struct {
+	W     io.Writer
+	Suite string
+	cases []junitCase
+}
+
+type junitCase struct {
+	XMLName xml.Name      `xml:"testcase"`
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Failure *junitFailure `xml:"failure,omitempty"`
+}
+
+type junitFailure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+type junitSuite struct {
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+// Outcome keeps a case.
+func (j *JUnit) Outcome(o Outcome) error {
+	r := o.Row()
+	c := junitCase{Class: "mpproxy." + cmp.Or(view.Clean(r.Kind, true), "other"), Name: view.Clean(fmt.Sprintf("%d %s %s", r.ID, r.Who(), cmp.Or(r.Short, r.Target)), false)}
+	if !o.Same() {
+		var b strings.Builder
+		text := Text{W: &b, Names: [2]string{"A", "B"}}
+		if err := text.Outcome(o); err != nil {
+			return err
+		}
+		first, _, _ := strings.Cut(strings.TrimSpace(b.String()), "\n")
+		c.Failure = &junitFailure{first, b.String()}
+	}
+	j.cases = append(j.cases, c)
+	return nil
+}
+
+// End writes all cases.
+func (j *JUnit) End(Summary) error {
+	suite := junitSuite{Name: j.Suite, Tests: len(j.cases), Cases: j.cases}
+	for _, c := range j.cases {
+		if c.Failure != nil {
+			suite.Failures++
+		}
+	}
+	if _, err := io.WriteString(j.W, xml.Header); err != nil {
+		return err
+	}
+	enc := xml.NewEncoder(j.W)
+	enc.Indent("", "  ")
+	if err := enc.Encode(suite); err != nil {
+		return err
+	}
+	_, err := io.WriteString(j.W, "\n")
+	return err
+}
