@@ -106,6 +106,19 @@ func pairUp(chain []*x509.Certificate, key crypto.Signer) (*tls.Certificate, err
 // LoadPool reads the certificates of a file, PEM or one in DER, as authorities
 // to trust.
 func LoadPool(file string) (*x509.CertPool, error) {
+	list, err := LoadCertificates(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	for _, cert := range list {
+		pool.AddCert(cert)
+	}
+	return pool, nil
+}
+
+// LoadCertificates reads the same as a list.
+func LoadCertificates(file string) ([]*x509.Certificate, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read CA certificates: %w", err)
@@ -114,11 +127,7 @@ func LoadPool(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read CA certificates %s: %w", file, err)
 	}
-	pool := x509.NewCertPool()
-	for _, cert := range list {
-		pool.AddCert(cert)
-	}
-	return pool, nil
+	return list, nil
 }
 
 // certificates are those of a PEM file, or the one of a DER file; at least one.
