@@ -50,7 +50,7 @@ func (c *caShowCommand) Run(_ context.Context, e *env) error {
 
 type caExportCommand struct {
 	Output string `short:"o" type:"path" help:"Where to write; default: standard output."`
-	Format string `enum:"pem,der" default:"pem" help:"${enum}."`
+	Format string `enum:"pem,der,p7b" default:"pem" help:"${enum}; p7b is what the Windows import wizard and group policy take."`
 }
 
 // Run exports the certificate.
@@ -60,8 +60,13 @@ func (c *caExportCommand) Run(_ context.Context, e *env) error {
 		return err
 	}
 	out := ca.Cert.Raw
-	if c.Format == "pem" {
+	switch c.Format {
+	case "pem":
 		out = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Cert.Raw})
+	case "p7b":
+		if out, err = pki.Bundle(ca.Cert); err != nil {
+			return err
+		}
 	}
 	if c.Output == "" {
 		_, err = e.stdout.Write(out)
@@ -86,7 +91,7 @@ func (c *caHintCommand) Run(_ context.Context, e *env) error {
 Windows   certutil -addstore Root mpproxy-ca.cer        (as administrator: the computer's store, not the user's)
   undo    certutil -delstore Root "mpproxy CA"
 By GPO    Computer Configuration, Policies, Windows Settings, Security Settings, Public Key Policies,
-          Trusted Root Certification Authorities: import mpproxy-ca.cer
+          Trusted Root Certification Authorities: import mpproxy-ca.cer, or what --format p7b writes
 Debian    cp mpproxy-ca.cer /usr/local/share/ca-certificates/mpproxy-ca.crt && update-ca-certificates
 Red Hat   cp mpproxy-ca.cer /etc/pki/ca-trust/source/anchors/ && update-ca-trust
 Whoever has the key beside this certificate can stand in for any server: remove it when you are done.
