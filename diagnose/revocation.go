@@ -62,8 +62,8 @@ func outdated(r *traffic.Revocation) bool {
 }
 
 // lists sorts what is known of the lists of a chain: good ones, and bad ones of
-// which a certificate has no good one beside them. What was not fetched says
-// nothing.
+// which a certificate has no good one beside them. What was not fetched whole
+// says nothing.
 func (f *facts) lists(c chain) (good, bad []traffic.Revocation) {
 	for i := range c {
 		for _, kind := range []traffic.RevocationKind{traffic.RevocationList, traffic.RevocationDelta} {
@@ -72,7 +72,7 @@ func (f *facts) lists(c chain) (good, bad []traffic.Revocation) {
 				switch {
 				case usable(&r):
 					fine = append(fine, r)
-				case r.Result != traffic.RevocationSkipped:
+				case r.Result != traffic.RevocationSkipped && r.Result != traffic.RevocationTooLarge:
 					poor = append(poor, r)
 				}
 			}
@@ -90,7 +90,7 @@ func (f *facts) revoked(c chain) (which *certificate, by *traffic.Revocation) {
 	for i := range c {
 		for _, kind := range []traffic.RevocationKind{traffic.RevocationDelta, traffic.RevocationList} {
 			for _, r := range f.revocations(&c[i], kind) {
-				if r.Revoked && r.Signature != "bad" && !r.RevokedAt.After(f.now()) {
+				if r.Revoked && r.Signature != "bad" && !r.RevokedAt.After(f.Conn.Opened) {
 					return &c[i], &r
 				}
 			}
@@ -168,7 +168,7 @@ func (f *facts) badLists(own bool, is func(*traffic.Revocation) bool) (occurrenc
 	for i := range bad {
 		if r := &bad[i]; is(r) {
 			o.proof = append(o.proof, listLine(r))
-			if r.Result == traffic.RevocationUnreachable {
+			if r.Result == traffic.RevocationUnreachable || f.late(r) {
 				o.sure = lower(o.sure)
 			}
 		}
@@ -194,6 +194,12 @@ func lower(sure string) string {
 	return possible
 }
 
+// late is true for a fetch so long after the connection that it may have been
+// otherwise then.
+func (f *facts) late(r *traffic.Revocation) bool {
+	return r.Fetched.Sub(f.Conn.Opened).Abs() > 24*time.Hour
+}
+
 // noWay and notList tell the ways in which a list can be bad from each other.
 func noWay(r *traffic.Revocation) bool {
 	return r.Result == traffic.RevocationUnreachable || r.Result == traffic.RevocationStatus && !wantsLogon(r)
@@ -201,7 +207,7 @@ func noWay(r *traffic.Revocation) bool {
 
 func notList(r *traffic.Revocation) bool {
 	switch r.Result {
-	case traffic.RevocationPage, traffic.RevocationUnreadable, traffic.RevocationTooLarge:
+	case traffic.RevocationPage, traffic.RevocationUnreadable:
 		return true
 	case traffic.RevocationStatus:
 		return wantsLogon(r)
@@ -212,7 +218,7 @@ func notList(r *traffic.Revocation) bool {
 // wantsLogon knows the statuses of proxies and filters that want to know who
 // asks.
 func wantsLogon(r *traffic.Revocation) bool {
-	return slices.Contains([]int{401, 403, 407, 511}, r.Status)
+	return slices.Contains([]int{401, 407, 511}, r.Status)
 }
 
 // leftFor are the findings on agents that leave, which a bad list explains.
@@ -374,6 +380,9 @@ var clientListUnreachable = rule{
 			_, bad := f.lists(l.client)
 			for i := range bad {
 				o.proof = append(o.proof, listLine(&bad[i]))
+				if f.late(&bad[i]) {
+					o.sure = possible
+				}
 			}
 			o.proof = append(o.proof, "403.13 is likely: "+x.line(), "seen from mpproxy's network; the management point's may differ")
 			return o, len(bad) > 0

@@ -21,14 +21,15 @@ type revocationFlags struct {
 }
 
 // watcher stands before the recorder and fetches what certificates name. own is
-// the URL of the list that mpproxy serves itself.
-func (f revocationFlags) watcher(own string, ca *pki.CA) func(*capture.Recorder) (proxy.Sink, func(context.Context) error) {
+// the URL of the list that mpproxy serves itself; roots are authorities that
+// may have signed lists.
+func (f revocationFlags) watcher(own string, ca *pki.CA, roots []*x509.Certificate) func(*capture.Recorder) (proxy.Sink, func(context.Context) error) {
 	return func(r *capture.Recorder) (proxy.Sink, func(context.Context) error) {
 		opts := revocation.Options{Private: f.FetchPrivate}
 		if own != "" {
 			opts.Own = []string{own}
 		}
-		var known []*x509.Certificate
+		known := roots
 		if ca != nil {
 			known = append(known, ca.Cert)
 		}

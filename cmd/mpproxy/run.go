@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -85,8 +86,8 @@ func (c *runCommand) Run(ctx context.Context, e *env) error {
 		file = ""
 	}
 	s := &session{face: &c.face, env: e, log: log}
-	if c.FetchCRL {
-		s.before = c.watcher(c.CRL, c.authority)
+	if err := c.watchLists(s); err != nil {
+		return err
 	}
 	if err := s.open(file, opts, cfg); err != nil {
 		return err
@@ -106,6 +107,25 @@ func (c *runCommand) Run(ctx context.Context, e *env) error {
 		fmt.Fprintf(e.stderr, "recorded in %s\n", file)
 	}
 	return s.judge(file)
+}
+
+// watchLists fetches revocation lists while the session runs, if that is wanted.
+func (c *runCommand) watchLists(s *session) error {
+	if !c.FetchCRL {
+		return nil
+	}
+	if c.NoCapture {
+		return usage(errors.New("--fetch-crl keeps what it fetches in the capture, and there is none"), "Leave --no-capture out.")
+	}
+	var roots []*x509.Certificate
+	if c.UpstreamCA != "" {
+		var err error
+		if roots, err = pki.LoadCertificates(c.UpstreamCA); err != nil {
+			return usage(err, "")
+		}
+	}
+	s.before = c.watcher(c.CRL, c.authority, roots)
+	return nil
 }
 
 // host is the management point's name as part of a file name.

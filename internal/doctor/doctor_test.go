@@ -228,7 +228,7 @@ func TestFaults(t *testing.T) {
 		{"certificate is revoked", serveTLS(t, withList(revokes), 200), "A06", true, nil, []string{"!! revocation: " + revokes + ": REVOKED", "key compromise", "is revoked"}},
 		{"list has expired", serveTLS(t, withList(outdated), 200), "A06", true, nil, []string{"!! revocation: " + outdated + ": expired", "would get in", "but: the revocation list"}},
 		{"list is out of reach", serveTLS(t, withList("http://"+closed.Addr().String()+"/x.crl"), 200), "A06", true, nil, []string{"refused"}},
-		{"list in a directory", serveTLS(t, withList("ldap:///CN=x"), 200), "", true, nil, []string{"-- revocation: ldap:///CN=x: not fetched: only http:"}},
+		{"list in a directory", serveTLS(t, withList("ldap:///CN=x"), 200), "", true, nil, []string{"-- revocation: ldap:///CN=x: not fetched; agents outside of the domain"}},
 		{"client certificate for servers", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert}, 403), "M14", true, server, []string{"without Client Authentication", "be answered 403"}},
 		{"403 with a good certificate", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert}, 403), "M15", true, client, []string{"403.16 is likely"}},
 		{"503", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}}, 503), "M18", true, nil, nil},

@@ -204,6 +204,8 @@ func (p *probe) listLine(r *traffic.Revocation) {
 		what = "issuer"
 	}
 	switch {
+	case r.Result == traffic.RevocationSkipped && strings.HasPrefix(strings.ToLower(r.URL), "ldap:"):
+		p.add(Note, what, "%s: not fetched; agents outside of the domain cannot read a directory", r.URL)
 	case r.Result == traffic.RevocationSkipped:
 		p.add(Note, what, "%s: not fetched: %s", r.URL, r.Err)
 	case r.Result != traffic.RevocationGood:

@@ -82,6 +82,9 @@ func client(timeout time.Duration, private bool) *http.Client {
 			if len(via) > maxRedirect {
 				return fmt.Errorf("more than %d redirects", maxRedirect)
 			}
+			if r.URL.Scheme != "http" {
+				return errAway{r.URL.Redacted()}
+			}
 			return allowed(r.URL)
 		},
 	}
@@ -91,6 +94,12 @@ func client(timeout time.Duration, private bool) *http.Client {
 type errSkipped struct{ why string }
 
 func (e errSkipped) Error() string { return e.why }
+
+// errAway is a redirect to where no list is fetched from, as portals make them
+// to log people on.
+type errAway struct{ to string }
+
+func (e errAway) Error() string { return "the server sends one elsewhere: " + e.to }
 
 // allowed says whether a URL may be fetched at all.
 func allowed(u *url.URL) error {
@@ -195,6 +204,10 @@ func (f *Fetcher) fetch(ctx context.Context, a *answer, raw string, kind traffic
 func failure(err error) traffic.RevocationResult {
 	var private errPrivate
 	var skipped errSkipped
+	var away errAway
+	if errors.As(err, &away) {
+		return traffic.RevocationPage
+	}
 	if errors.As(err, &private) || errors.As(err, &skipped) {
 		return traffic.RevocationSkipped
 	}
@@ -239,9 +252,13 @@ func (a *answer) readBody(r io.Reader, kind traffic.RevocationKind) []byte {
 // read reads a good answer.
 func (f *Fetcher) read(a *answer, content []byte, kind traffic.RevocationKind) {
 	var err error
-	if kind == traffic.RevocationIssuer {
+	switch {
+	case kind == traffic.RevocationIssuer:
 		a.issuer, err = parseIssuer(content)
-	} else if err = f.keep(len(content)); err == nil {
+	case !f.keep(len(content)):
+		a.fail(traffic.RevocationSkipped, fmt.Errorf("all lists together are larger than %d bytes", maxKept))
+		return
+	default:
 		a.list, err = ParseList(content)
 	}
 	if err != nil {
@@ -249,15 +266,15 @@ func (f *Fetcher) read(a *answer, content []byte, kind traffic.RevocationKind) {
 	}
 }
 
-// keep counts the bytes of lists that are held.
-func (f *Fetcher) keep(n int) error {
+// keep counts the bytes of lists that are held, and says whether there is room.
+func (f *Fetcher) keep(n int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.kept+n > maxKept {
-		return fmt.Errorf("all lists together are larger than %d bytes", maxKept)
+		return false
 	}
 	f.kept += n
-	return nil
+	return true
 }
 
 // isPage knows text for people: HTML as proxies, portals and web servers send.
