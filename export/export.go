@@ -1,0 +1,310 @@
+// Package export writes exchanges of a capture in the formats of other tools.
+//
+// Exchanges go in one after the other, as [Item]s that are read from the
+// capture and freed from secrets on the way; files come out. A format is one
+// file of this package and one row of its table. Nothing half-written stays:
+// single files get their name when they are whole, folders are filled file by
+// file.
+package export
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http/httputil"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"mpproxy/capture"
+	"mpproxy/decode"
+	"mpproxy/internal/redact"
+	"mpproxy/traffic"
+)
+
+// Format is a way to write exchanges down.
+type Format struct {
+	Name, Help string
+	// Folder is true for formats of several files.
+	Folder bool
+	open   func(*output) writer
+}
+
+// formats are all formats, the most asked for first. A further one is a row
+// here.
+var formats = []Format{
+	{"har", "HTTP archive 1.2, for browsers and mitmproxy", false, newHAR},
+	{"jsonl", "one JSON object an exchange (docs/formats.md)", false, newJSONL},
+	{"pcapng", "packets of both legs without TLS, for Wireshark", false, newPcap},
+	{"cmtrace", "log lines for CMTrace", false, newCMTrace},
+	{"curl", "a curl command and a body for each request", true, newCurl},
+	{"powershell", "a PowerShell script and a body for each request", true, newPowerShell},
+	{"go-test", "a Go test that sends each request and compares the reply", true, newGoTest},
+}
+
+// Formats are the formats that there are.
+func Formats() []Format { return formats }
+
+// Named finds a format.
+func Named(name string) (Format, error) {
+	var names []string
+	for _, f := range formats {
+		if f.Name == name {
+			return f, nil
+		}
+		names = append(names, f.Name)
+	}
+	return Format{}, fmt.Errorf("unknown format %q (known: %s)", name, strings.Join(names, ", "))
+}
+
+// Message is one message as it is written.
+type Message struct {
+	Head traffic.Head
+	// Body is the body without chunk framing, at most MaxBody of it; Size what
+	// there is in all.
+	Body []byte
+	Size int64
+	// Decoded is nil for messages above MaxBody.
+	Decoded *decode.Message
+}
+
+// MaxBody is how much of a body is written. Downloads from distribution points
+// are larger.
+const MaxBody = 64 << 20
+
+// Item is one exchange as it is written.
+type Item struct {
+	Row      capture.Row
+	Exchange *traffic.Exchange
+	// Conn is nil when the capture has lost it.
+	Conn *traffic.Conn
+	// Request and Reply are what the agent sent and what came back from the
+	// management point. Sent and Returned are what went on in their place, nil
+	// when it was the same.
+	Request, Reply, Sent, Returned *Message
+	Findings                       []capture.Found
+}
+
+// Count is what an export came to.
+type Count struct {
+	// Exchanges were written, Skipped had nothing to write in this format.
+	Exchanges, Skipped int
+	// Redacted is how many secret values were taken out, Cut how many bodies
+	// were too large to be written whole.
+	Redacted, Cut int
+}
+
+// writer is one export under way.
+type writer interface {
+	// item writes an exchange; errSkip says that the format has no place for
+	// it.
+	item(*Item) error
+	// end writes what comes last.
+	end() error
+}
+
+var errSkip = errors.New("nothing to write in this format")
+
+// output is where a writer writes to: a stream, or a folder.
+type output struct {
+	w   io.Writer
+	dir string
+	// secrets says that values were not taken out.
+	secrets bool
+}
+
+// file writes a file of a folder.
+func (o *output) file(name string, content []byte, mode os.FileMode) error {
+	if err := os.WriteFile(filepath.Join(o.dir, name), content, mode); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// Export is an export under way.
+type Export struct {
+	store   *capture.Store
+	secrets bool
+	out     writer
+	// temp becomes path at the end; nil when the writer has a folder or stream.
+	temp  *os.File
+	path  string
+	conns map[traffic.ConnID]*traffic.Conn
+	count Count
+}
+
+// To begins an export of a store to a path: a file, or a folder that is made.
+// An empty path writes to w, for formats of one file.
+func To(s *capture.Store, f Format, path string, w io.Writer, secrets bool) (*Export, error) {
+	e := &Export{store: s, secrets: secrets, path: path, conns: map[traffic.ConnID]*traffic.Conn{}}
+	o := &output{w: w, dir: path, secrets: secrets}
+	switch {
+	case f.Folder && path == "":
+		return nil, fmt.Errorf("format %s makes several files: say in which folder", f.Name)
+	case f.Folder:
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return nil, fmt.Errorf("make the folder of the export: %w", err)
+		}
+	case path != "":
+		temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part*")
+		if err != nil {
+			return nil, fmt.Errorf("export: %w", err)
+		}
+		e.temp, o.w = temp, temp
+	}
+	e.out = f.open(o)
+	return e, nil
+}
+
+// Add writes one exchange.
+func (e *Export) Add(ctx context.Context, row capture.Row) error {
+	item, err := e.load(ctx, row)
+	if err != nil {
+		return err
+	}
+	switch err := e.out.item(item); {
+	case errors.Is(err, errSkip):
+		e.count.Skipped++
+	case err != nil:
+		return fmt.Errorf("export exchange %d: %w", row.ID, err)
+	default:
+		e.count.Exchanges++
+	}
+	return nil
+}
+
+// Close ends the export: the file gets its name, unless err says that it did
+// not come to its end.
+func (e *Export) Close(err error) (Count, error) {
+	if err == nil {
+		err = e.out.end()
+	}
+	if e.temp == nil {
+		return e.count, err
+	}
+	err = errors.Join(err, e.temp.Close())
+	if err != nil {
+		return e.count, errors.Join(err, os.Remove(e.temp.Name()))
+	}
+	if err := os.Rename(e.temp.Name(), e.path); err != nil {
+		return e.count, errors.Join(fmt.Errorf("export: %w", err), os.Remove(e.temp.Name()))
+	}
+	return e.count, nil
+}
+
+// maxConns is how many connections are remembered.
+const maxConns = 256
+
+func (e *Export) conn(ctx context.Context, id traffic.ConnID) (*traffic.Conn, error) {
+	if c, known := e.conns[id]; known {
+		return c, nil
+	}
+	c, err := e.store.Conn(ctx, id)
+	if errors.Is(err, capture.ErrNone) {
+		c, err = nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read connection %d: %w", id, err)
+	}
+	if len(e.conns) >= maxConns {
+		clear(e.conns)
+	}
+	e.conns[id] = c
+	return c, nil
+}
+
+// load reads an exchange and takes its secrets out.
+func (e *Export) load(ctx context.Context, row capture.Row) (*Item, error) {
+	x, err := e.store.Exchange(ctx, row.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read exchange %d: %w", row.ID, err)
+	}
+	item := &Item{Row: row, Exchange: x}
+	if item.Conn, err = e.conn(ctx, row.Conn); err != nil {
+		return nil, err
+	}
+	if item.Findings, err = e.store.Findings(ctx, row.ID); err != nil {
+		return nil, fmt.Errorf("read the findings of exchange %d: %w", row.ID, err)
+	}
+	for _, m := range []struct {
+		to        **Message
+		dir       traffic.Dir
+		forwarded bool
+		there     bool
+	}{
+		{&item.Request, traffic.Request, false, x.Request.Size > 0},
+		{&item.Reply, traffic.Reply, false, x.Reply.Size > 0},
+		{&item.Sent, traffic.Request, true, x.Sent != nil},
+		{&item.Returned, traffic.Reply, true, x.Returned != nil},
+	} {
+		if !m.there {
+			continue
+		}
+		if *m.to, err = e.message(ctx, row.ID, m.dir, m.forwarded); err != nil {
+			return nil, fmt.Errorf("read the %s of exchange %d: %w", m.dir, row.ID, err)
+		}
+	}
+	return item, nil
+}
+
+func (e *Export) message(ctx context.Context, id traffic.ExchangeID, d traffic.Dir, forwarded bool) (*Message, error) {
+	src, err := e.store.Source(ctx, id, d, forwarded)
+	if errors.Is(err, capture.ErrNone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &Message{Head: src.Head}
+	if src.Size <= MaxBody {
+		m.Decoded = decode.Decode(src, decode.Content)
+	} else {
+		e.count.Cut++
+	}
+	if m.Body, m.Size, err = body(src); err != nil {
+		return nil, err
+	}
+	if !e.secrets {
+		e.redact(m)
+	}
+	return m, nil
+}
+
+// body reads a body without its chunk framing.
+func body(src decode.Source) ([]byte, int64, error) {
+	var r io.Reader = io.NewSectionReader(src.Body, 0, src.Size)
+	if src.Framing == traffic.Chunked {
+		r = httputil.NewChunkedReader(r)
+	}
+	var b bytes.Buffer
+	_, err := io.Copy(&b, io.LimitReader(r, MaxBody))
+	if err != nil && src.Framing != traffic.Chunked { // broken chunking is data: what came counts
+		return nil, 0, err
+	}
+	size := int64(b.Len())
+	if size == MaxBody {
+		size = src.Size
+	}
+	return b.Bytes(), size, nil
+}
+
+// redact takes the secrets out of a message.
+func (e *Export) redact(m *Message) {
+	clean := redact.Of(m.Head, m.Decoded)
+	e.count.Redacted += clean.Count
+	m.Head = clean.Head
+	if clean.Body == nil {
+		return
+	}
+	m.Body, m.Size = clean.Body, int64(len(clean.Body))
+	method, _, _ := m.Head.Request()
+	dir := traffic.Reply
+	if method != "" && m.Head.Status() == 0 {
+		dir = traffic.Request
+	}
+	m.Decoded = decode.Decode(decode.Source{
+		Dir: dir, Head: m.Head, Body: bytes.NewReader(m.Body), Size: m.Size, Framing: traffic.ByLength, Whole: true,
+	}, decode.Content)
+}
