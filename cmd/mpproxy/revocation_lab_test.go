@@ -248,3 +248,26 @@ func await(t *testing.T, file string, there func(*capture.Store) bool) {
 		}
 	}
 }
+
+// TestCallbackFlags: an agent's log has one flag for each of three faults that
+// look alike; the diagnosis names the flag, and explain says the same of it.
+func TestCallbackFlags(t *testing.T) {
+	l := newLab(t)
+	for _, c := range []struct {
+		labCase
+		flag, name string
+	}{
+		{labCase{ref: "A06", listener: sealed, mp: sealedMP(publish(t, 407, "")), agent: afterFlight(tls.VersionTLS12, "", fin)}, "0x1", "CERT_REV_FAILED"},
+		{labCase{ref: "A01", agent: afterFlight(tls.VersionTLS12, fatalAlert(48), fin)}, "0x8", "INVALID_CA"},
+		{labCase{ref: "A04", listener: shows(named("mp02.lab.example")), agent: afterFlight(tls.VersionTLS12, fatalAlert(46), fin)}, "0x10", "CN_INVALID"},
+	} {
+		g := judgeWithLists(t, l.record(t, &c.labCase))
+		if len(g) == 0 || g[0].Example.Kind.Ref != c.ref || !strings.Contains(strings.Join(g[0].Example.Check, " "), "flag "+c.flag) {
+			t.Errorf("flag %s: found %+v, want %s, which names the flag", c.flag, g, c.ref)
+		}
+		var out strings.Builder
+		if code := run([]string{"explain", "12175", c.flag}, &env{strings.NewReader(""), &out, &out, os.Getenv}); code != 0 || !strings.Contains(out.String(), c.name) {
+			t.Errorf("explain 12175 %s: %s", c.flag, out.String())
+		}
+	}
+}

@@ -6,12 +6,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -291,9 +293,36 @@ func (p *probe) decode(r *request) {
 	}, decode.Full)
 	_, keyword, _ := strings.Cut(r.target, "?")
 	p.add(goodIf(m.Kind == question.Kind), keyword, "%s", m.Long)
-	if m.Kind == "mp-list" {
+	switch m.Kind {
+	case "mp-list":
 		p.mpList = parseMPList(m.Text.String)
 		p.namesLines()
+	case "mp-cert":
+		p.certificateLines(keyword, m.Text.String)
+	}
+}
+
+// hexRun is hex long enough to be a certificate.
+var hexRun = regexp.MustCompile(`[0-9A-Fa-f]{400,}`)
+
+// certificateLines says which certificates an answer has. Its form is not
+// published, so they are looked for by what they are.
+func (p *probe) certificateLines(what, text string) {
+	for _, run := range hexRun.FindAllString(text, maxListed) {
+		der, err := hex.DecodeString(run[:len(run)&^1])
+		if err != nil {
+			continue
+		}
+		x, err := x509.ParseCertificate(der)
+		if err != nil {
+			continue // a signature
+		}
+		line := fmt.Sprintf("%s, by %s, %s to %s", x.Subject, x.Issuer, day(x.NotBefore), day(x.NotAfter))
+		if len(p.chain) > 0 && bytes.Equal(der, p.chain[0]) {
+			line += "; the same as in TLS"
+		}
+		now := p.Now()
+		p.add(goodIf(!now.Before(x.NotBefore) && !now.After(x.NotAfter)), what, "%s", line)
 	}
 }
 

@@ -26,9 +26,11 @@ import (
 
 const mpName = "mp01.lab.example"
 
-func authority(t *testing.T) *pki.CA {
+func authority(t *testing.T) *pki.CA { t.Helper(); return authorityNamed(t, "Lab CA") }
+
+func authorityNamed(t *testing.T, name string) *pki.CA {
 	t.Helper()
-	ca, err := pki.NewCA("Lab CA", time.Now())
+	ca, err := pki.NewCA(name, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +155,7 @@ func TestSites(t *testing.T) {
 	secure, https := site(t, mpsim.SiteConfig{}, true)
 	t.Run("native, with a certificate", func(t *testing.T) {
 		holds(t, Options{URL: at, Host: mpName, Roots: native.CA.Pool(), Certificate: cert, Lists: true}, "", true,
-			"ok TLS: takes TLS 1.2, TLS 1.3\n", "ok names: ", "ok chain: ", "ok MPLIST: ", "ok MPCERT: ", "-- request: GET /SMS_MP/.sms_aut?MPLIST without a certificate: 403",
+			"ok TLS: takes TLS 1.2, TLS 1.3\n", "ok names: ", "ok chain: ", "ok MPLIST: ", "ok MPCERT: CN=mp01.lab.example, by CN=LAB Test CA, ", "; the same as in TLS\n", "-- request: GET /SMS_MP/.sms_aut?MPLIST without a certificate: 403",
 			"ok request: GET /SMS_MP/.sms_aut?MPLIST with the certificate: 200 OK; a client certificate is asked for at once",
 			"ok authorities: those named whose certificates are taken (1): CN=LAB Test CA", "the name is in this certificate", "ok clock: ", "would get in with a client certificate")
 	})
@@ -183,7 +185,7 @@ func TestOtherClock(t *testing.T) {
 
 // TestFaults probes what does not work, with real listeners.
 func TestFaults(t *testing.T) {
-	ca := authority(t)
+	ca, other := authority(t), authorityNamed(t, "Other CA")
 	server := issue(t, ca, x509.ExtKeyUsageServerAuth, nil)
 	client := issue(t, ca, x509.ExtKeyUsageClientAuth, nil)
 	closed := listen(t)
@@ -231,10 +233,12 @@ func TestFaults(t *testing.T) {
 		{"list in a directory", serveTLS(t, withList("ldap:///CN=x"), 200), "", true, nil, []string{"-- revocation: ldap:///CN=x: not fetched; agents outside of the domain"}},
 		{"client certificate for servers", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert}, 403), "M14", true, server, []string{"without Client Authentication", "be answered 403"}},
 		{"403 with a good certificate", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert}, 403), "M15", true, client, []string{"403.16 is likely"}},
+		{"no answer", "https://" + listen(t).Addr().String(), "M03", false, nil, []string{"!! TLS: no answer to a ClientHello within 2s\n"}},
+		{"authority not named", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert, ClientCAs: other.Pool()}, 200), "", true, client, []string{"!! authorities: ", "CN=Other CA; the given certificate's is not among them"}},
 		{"503", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}}, 503), "M18", true, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			holds(t, Options{URL: c.url, Host: mpName, Roots: ca.Pool(), Issuers: []*x509.Certificate{ca.Cert}, Certificate: c.client, Lists: true}, c.first, c.reached, c.want...)
+			holds(t, Options{URL: c.url, Host: mpName, Roots: ca.Pool(), Issuers: []*x509.Certificate{ca.Cert}, Certificate: c.client, Lists: true, Timeout: 2 * time.Second}, c.first, c.reached, c.want...)
 		})
 	}
 }

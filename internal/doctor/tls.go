@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -69,7 +71,8 @@ type attempt struct {
 	asked, later int
 	hints        [][]byte
 	shown        [][]byte
-	over         bool // the first handshake
+	over         bool  // the first handshake
+	err          error // of the first handshake
 }
 
 // shake connects and makes a handshake. The error is only for no connection.
@@ -94,8 +97,8 @@ func (p *probe) shake(ctx context.Context, cfg *tls.Config, cert *tls.Certificat
 	}
 	a.tls = tls.Client(conn, cfg)
 	a.hs = &traffic.Handshake{Side: traffic.UpstreamSide, Began: a.begun}
-	if err := a.tls.HandshakeContext(ctx); err != nil {
-		a.hs.Err = err.Error()
+	if a.err = a.tls.HandshakeContext(ctx); a.err != nil {
+		a.hs.Err = a.err.Error()
 	} else {
 		a.over = true
 		a.hs.TLS = tlsInfo(a.tls.ConnectionState())
@@ -155,6 +158,10 @@ func (p *probe) versions(ctx context.Context) {
 			continue
 		}
 		a.tap.Close()
+		if len(a.hs.In) == 0 && errors.Is(a.err, os.ErrDeadlineExceeded) {
+			p.add(Bad, "TLS", "no answer to a ClientHello within %s", p.Timeout)
+			return // nor to the next one
+		}
 		hello := tlsrecord.Parse(a.hs.Out, a.hs.In).ServerHello()
 		if a.hs.TLS == nil && hello == nil {
 			refused = append(refused, fmt.Sprintf("%s (%s)", tls.VersionName(v), a.hs.Err))
@@ -196,6 +203,9 @@ func (p *probe) handshake(ctx context.Context) {
 	info := a.hs.TLS
 	if info == nil {
 		p.add(Bad, "handshake", "%s", a.hs.Err)
+		if len(a.hs.In) == 0 {
+			return
+		}
 		if second, err := p.shake(ctx, lenient(tls.VersionTLS10, limit), p.Certificate); err == nil {
 			second.tap.Close()
 			info = second.hs.TLS
