@@ -46,6 +46,8 @@ func (c *doctorCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	show := c.face(e)
+	o.Saw = show.line
 	r, err := doctor.Probe(ctx, o)
 	if r == nil {
 		return usage(err, "")
@@ -53,7 +55,7 @@ func (c *doctorCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := c.print(e, r); err != nil {
+	if err := show.end(r); err != nil {
 		return quietPipe(err)
 	}
 	if !r.Reached {
@@ -98,7 +100,11 @@ func (c *doctorCommand) machine(ctx context.Context, e *env) error {
 	lines := doctor.Machine(ctx, doctor.MachineOptions{
 		CA: ca, Dirs: []string{filepath.Join(state, "captures"), config}, Listen: []string{"127.0.0.1:8443", "127.0.0.1:8080"}, CRL: c.CRL, Now: time.Now(),
 	})
-	if err := c.print(e, &doctor.Report{Lines: lines}); err != nil {
+	show := c.face(e)
+	for _, l := range lines {
+		show.line(l)
+	}
+	if err := show.end(nil); err != nil {
 		return quietPipe(err)
 	}
 	return c.fail(worstLine(lines))
@@ -124,36 +130,57 @@ func (c *doctorCommand) fail(worst traffic.Severity) error {
 	return &exit{exitFindings, errors.New("not all is as it should be"), ""}
 }
 
-func (c *doctorCommand) print(e *env, r *doctor.Report) error {
-	if c.JSON {
-		return writeDoctorJSON(e.stdout, r)
-	}
-	return writeDoctor(e.stdout, r, output{UTC: c.UTC, ASCII: c.ASCII}.format(e))
+// doctorFace prints what a doctor sees: lines as they come, then the findings as
+// diagnose prints them, then what an agent would meet.
+type doctorFace struct {
+	w      io.Writer
+	json   bool
+	format view.Format
+	err    error // the first
 }
 
-// writeDoctor prints a report for people: what was looked at, the findings as
-// diagnose prints them, and what an agent would meet.
-func writeDoctor(w io.Writer, r *doctor.Report, f view.Format) error {
+func (c *doctorCommand) face(e *env) *doctorFace {
+	return &doctorFace{w: e.stdout, json: c.JSON, format: output{UTC: c.UTC, ASCII: c.ASCII}.format(e)}
+}
+
+func (d *doctorFace) line(l doctor.Line) {
+	if d.err != nil {
+		return
+	}
+	if d.json {
+		d.err = d.encode(doctorLineJSON{"mpproxy.probe", 1, l.What, l.State, l.Text})
+		return
+	}
+	_, d.err = fmt.Fprintf(d.w, "%s  %-11s  %s\n", l.State, l.What, view.Clean(l.Text, d.format.ASCII))
+}
+
+func (d *doctorFace) encode(v any) error {
+	enc := json.NewEncoder(d.w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// end prints the judgement; nil for none.
+func (d *doctorFace) end(r *doctor.Report) error {
+	if d.err != nil || r == nil {
+		return d.err
+	}
+	printer := &diagnosis{}
+	if d.json {
+		if err := printer.writeJSON(d.w, r.Findings); err != nil {
+			return err
+		}
+		return d.encode(doctorAgentJSON{"mpproxy.doctor", 1, r.Agent, r.Reached})
+	}
 	var b strings.Builder
-	for _, l := range r.Lines {
-		fmt.Fprintf(&b, "%s  %-11s  %s\n", l.State, l.What, view.Clean(l.Text, f.ASCII))
-	}
-	if len(r.Findings) > 0 {
-		b.WriteByte('\n')
-	}
-	d := &diagnosis{}
+	b.WriteByte('\n')
 	for i := range r.Findings {
 		if r.Findings[i].MootBy == "" {
-			d.writeGroup(&b, &r.Findings[i], r.Findings, f)
+			printer.writeGroup(&b, &r.Findings[i], r.Findings, d.format)
 		}
 	}
-	if r.Agent != "" {
-		if len(r.Findings) == 0 {
-			b.WriteByte('\n')
-		}
-		fmt.Fprintln(&b, view.Clean(r.Agent, f.ASCII))
-	}
-	_, err := io.WriteString(w, b.String())
+	fmt.Fprintln(&b, view.Clean(r.Agent, d.format.ASCII))
+	_, err := io.WriteString(d.w, b.String())
 	return err
 }
 
@@ -172,21 +199,4 @@ type doctorAgentJSON struct {
 	V       int    `json:"v"`
 	Agent   string `json:"agent"`
 	Reached bool   `json:"reached"`
-}
-
-func writeDoctorJSON(w io.Writer, r *doctor.Report) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	for _, l := range r.Lines {
-		if err := enc.Encode(doctorLineJSON{"mpproxy.probe", 1, l.What, l.State, l.Text}); err != nil {
-			return err
-		}
-	}
-	if r.Agent == "" {
-		return nil
-	}
-	if err := (&diagnosis{}).writeJSON(w, r.Findings); err != nil {
-		return err
-	}
-	return enc.Encode(doctorAgentJSON{"mpproxy.doctor", 1, r.Agent, r.Reached})
 }

@@ -157,7 +157,7 @@ func TestSites(t *testing.T) {
 		holds(t, Options{URL: at, Host: mpName, Roots: native.CA.Pool(), Certificate: cert, Lists: true}, "", true,
 			"ok TLS: takes TLS 1.2, TLS 1.3\n", "ok names: ", "ok chain: ", "ok MPLIST: ", "ok MPCERT: CN=mp01.lab.example, by CN=LAB Test CA, ", "; the same as in TLS\n", "-- request: GET /SMS_MP/.sms_aut?MPLIST without a certificate: 403",
 			"ok request: GET /SMS_MP/.sms_aut?MPLIST with the certificate: 200 OK; a client certificate is asked for at once",
-			"ok authorities: those named whose certificates are taken (1): CN=LAB Test CA", "the name is in this certificate", "ok clock: ", "would get in with a client certificate")
+			"ok own cert: CN=MPPROXY", "ok authorities: those named whose certificates are taken (1): CN=LAB Test CA", "the name is in this certificate", "ok clock: ", "would get in with a client certificate")
 	})
 	t.Run("native, without", func(t *testing.T) {
 		holds(t, Options{URL: at, Host: mpName, Roots: native.CA.Pool()}, "M13", true, "!! request: GET /SMS_MP/.sms_aut?MPLIST without a certificate: 403", "An agent without a client certificate would be refused")
@@ -231,7 +231,7 @@ func TestFaults(t *testing.T) {
 		{"list has expired", serveTLS(t, withList(outdated), 200), "A06", true, nil, []string{"!! revocation: " + outdated + ": expired", "would get in", "but: the revocation list"}},
 		{"list is out of reach", serveTLS(t, withList("http://"+closed.Addr().String()+"/x.crl"), 200), "A06", true, nil, []string{"refused"}},
 		{"list in a directory", serveTLS(t, withList("ldap:///CN=x"), 200), "", true, nil, []string{"-- revocation: ldap:///CN=x: not fetched; agents outside of the domain"}},
-		{"client certificate for servers", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert}, 403), "M14", true, server, []string{"without Client Authentication", "be answered 403"}},
+		{"client certificate for servers", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert}, 403), "M14", true, server, []string{"!! own cert: CN=mp01.lab.example", "it is not for Client Authentication", "without Client Authentication", "be answered 403"}},
 		{"403 with a good certificate", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert}, 403), "M15", true, client, []string{"403.16 is likely"}},
 		{"no answer", "https://" + listen(t).Addr().String(), "M03", false, nil, []string{"!! TLS: no answer to a ClientHello within 2s\n"}},
 		{"authority not named", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequestClientCert, ClientCAs: other.Pool()}, 200), "", true, client, []string{"!! authorities: ", "CN=Other CA; the given certificate's is not among them"}},

@@ -39,6 +39,8 @@ type Options struct {
 	Timeout time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Saw takes each line as soon as it is known; nil leaves that out.
+	Saw func(Line)
 }
 
 // probe is one Probe under way.
@@ -80,11 +82,20 @@ func Probe(ctx context.Context, o Options) (*Report, error) {
 	return r, ctx.Err()
 }
 
+// add says a line.
+func (p *probe) add(s State, what, format string, args ...any) {
+	p.lines.add(s, what, format, args...)
+	if p.Saw != nil {
+		p.Saw(p.lines[len(p.lines)-1])
+	}
+}
+
 func (p *probe) run(ctx context.Context) {
 	if p.stopped = !p.reach(ctx); p.stopped {
 		return
 	}
 	if p.secure {
+		p.clientLine()
 		p.versions(ctx)
 		p.handshake(ctx)
 		if len(p.chain) > 0 {

@@ -2,12 +2,14 @@ package doctor
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -253,6 +255,36 @@ func (p *probe) judgeChain() {
 		return
 	}
 	p.add(Good, "chain", "leads to a root that is trusted here")
+}
+
+// clientLine says whether the given client certificate is as agents' have to be.
+func (p *probe) clientLine() {
+	if p.Certificate == nil {
+		return
+	}
+	x, err := x509.ParseCertificate(p.Certificate.Certificate[0])
+	if err != nil {
+		p.add(Bad, "own cert", "cannot be read: %v", err)
+		return
+	}
+	var faults []string
+	fault := func(is bool, what string) {
+		if is {
+			faults = append(faults, what)
+		}
+	}
+	now := p.Now()
+	fault(now.Before(x.NotBefore) || now.After(x.NotAfter), "it is not in force")
+	fault(len(x.ExtKeyUsage)+len(x.UnknownExtKeyUsage) > 0 && !slices.Contains(x.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(x.ExtKeyUsage, x509.ExtKeyUsageAny), "it is not for Client Authentication")
+	fault(x.KeyUsage != 0 && x.KeyUsage&x509.KeyUsageDigitalSignature == 0, "it may not sign")
+	key, isRSA := x.PublicKey.(*rsa.PublicKey)
+	fault(!isRSA, "its key is not RSA, which is all that ConfigMgr takes")
+	fault(isRSA && key.N.BitLen() < 2048, "its key is shorter than 2048 bits")
+	text := fmt.Sprintf("%s, by %s, %s to %s, with %d of its issuers", x.Subject, x.Issuer, day(x.NotBefore), day(x.NotAfter), len(p.Certificate.Certificate)-1)
+	if len(faults) > 0 {
+		text += ": " + strings.Join(faults, ", ")
+	}
+	p.add(goodIf(len(faults) == 0), "own cert", "%s", text)
 }
 
 // names are those that a certificate is good for.
