@@ -212,7 +212,7 @@ func judgeFile(t *testing.T, file string) ([]diagnose.Group, int) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	d := &diagnosis{store: s, now: time.Now()}
+	d := newDiagnosis(s)
 	if err := d.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -92,6 +92,9 @@ func (c *agentsCommand) Run(ctx context.Context, e *env) error {
 	}))
 }
 
+// connPage is how many connections are read at once.
+const connPage = 200
+
 // connsCommand is "mpproxy conns".
 type connsCommand struct {
 	summing

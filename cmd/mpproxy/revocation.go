@@ -51,7 +51,7 @@ func (f revocationFlags) fetchFor(ctx context.Context, d *diagnosis) error {
 		return nil
 	}
 	var all seenChains
-	if err := d.walk(ctx, func(_ context.Context, c *traffic.Conn) error {
+	if err := d.survey.Each(ctx, func(c *traffic.Conn) error {
 		if d.wanted == nil || d.wanted[c.ID] {
 			all.addLeg(c.AgentLeg)
 			all.addLeg(c.UpstreamLeg)
@@ -60,8 +60,10 @@ func (f revocationFlags) fetchFor(ctx context.Context, d *diagnosis) error {
 	}); err != nil {
 		return err
 	}
-	var err error
-	d.fetched, err = all.fetch(ctx, revocation.New(revocation.Options{Private: f.FetchPrivate}))
+	fetched, err := all.fetch(ctx, revocation.New(revocation.Options{Private: f.FetchPrivate}))
+	if len(fetched) > 0 {
+		d.survey.Revoked(fetched)
+	}
 	return err
 }
 

@@ -176,7 +176,7 @@ func judgeWithLists(t *testing.T, file string) []diagnose.Group {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	d := &diagnosis{store: s, now: time.Now()}
+	d := newDiagnosis(s)
 	if err := (revocationFlags{FetchCRL: true, FetchPrivate: true}).fetchFor(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
