@@ -39,7 +39,10 @@ func (c *diagnoseCommand) Run(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	if err := c.fetchFor(ctx, d); err != nil {
+	report, clear := e.progress("fetching revocation lists")
+	err = c.fetchFor(ctx, d, report)
+	clear()
+	if err != nil {
 		return err
 	}
 	if err := d.run(ctx); err != nil {

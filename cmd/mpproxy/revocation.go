@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -45,8 +46,9 @@ const (
 	atOnceLists = 8
 )
 
-// fetchFor fetches for the certificates of a capture.
-func (f revocationFlags) fetchFor(ctx context.Context, d *diagnosis) error {
+// fetchFor fetches for the certificates of a capture. report hears how far it
+// is; nil is not told.
+func (f revocationFlags) fetchFor(ctx context.Context, d *diagnosis, report func(done, all int64)) error {
 	if !f.FetchCRL {
 		return nil
 	}
@@ -60,7 +62,7 @@ func (f revocationFlags) fetchFor(ctx context.Context, d *diagnosis) error {
 	}); err != nil {
 		return err
 	}
-	fetched, err := all.fetch(ctx, revocation.New(revocation.Options{Private: f.FetchPrivate}))
+	fetched, err := all.fetch(ctx, revocation.New(revocation.Options{Private: f.FetchPrivate}), report)
 	if len(fetched) > 0 {
 		d.survey.Revoked(fetched)
 	}
@@ -108,13 +110,25 @@ func (s *seenChains) add(chain [][]byte) {
 }
 
 // fetch fetches for all of them.
-func (s *seenChains) fetch(ctx context.Context, f *revocation.Fetcher) ([]traffic.Revocation, error) {
+func (s *seenChains) fetch(ctx context.Context, f *revocation.Fetcher, report func(done, all int64)) ([]traffic.Revocation, error) {
 	results := make([][]traffic.Revocation, len(s.chains))
+	var mu sync.Mutex
+	done := int64(0)
+	count := func() {
+		if report == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		report(done, int64(len(s.chains)))
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnceLists)
 	for i, chain := range s.chains {
 		group.Go(func() error {
 			results[i] = f.Chain(ctx, chain, s.issuers)
+			count()
 			return ctx.Err()
 		})
 	}

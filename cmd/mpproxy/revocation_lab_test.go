@@ -41,6 +41,7 @@ func crl(t *testing.T, ca *pki.CA, change func(*x509.RevocationList)) string {
 func publish(t *testing.T, status int, body string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "https://portal.lab.example/logon") // counts only with a 302
 		w.WriteHeader(status)
 		w.Write([]byte(body))
 	}))
@@ -115,6 +116,7 @@ func TestRevocationLab(t *testing.T) {
 		{labCase{name: "list not found, passed through", ref: "A06", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, mp: sealedMP(publish(t, 404, "")), agent: left}, "tls-revocation-unreachable"},
 		{labCase{name: "a web filter answers 407, passed through", ref: "A06", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, mp: sealedMP(publish(t, 407, "<html><title>Log on</title>")), agent: left}, "tls-revocation-not-a-list"},
 		{labCase{name: "a page in place of the list, passed through", ref: "A06", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, mp: sealedMP(publish(t, 200, "<html><title>Log on</title>")), agent: left}, "tls-revocation-not-a-list"},
+		{labCase{name: "a portal sends one elsewhere, passed through", ref: "A06", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, mp: sealedMP(publish(t, 302, "")), agent: left}, "tls-revocation-not-a-list"},
 		{labCase{name: "list of another authority, passed through", ref: "A06", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, mp: sealedMP(publish(t, 200, crl(t, l.odd, nil))), agent: left}, "tls-revocation-not-a-list"},
 		{labCase{name: "list expired, passed through", ref: "A06", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, mp: sealedMP(publish(t, 200, crl(t, l.site, func(r *x509.RevocationList) {
 			r.NextUpdate = time.Now().Add(-time.Hour)
@@ -177,7 +179,7 @@ func judgeWithLists(t *testing.T, file string) []diagnose.Group {
 	}
 	defer s.Close()
 	d := newDiagnosis(s)
-	if err := (revocationFlags{FetchCRL: true, FetchPrivate: true}).fetchFor(t.Context(), d); err != nil {
+	if err := (revocationFlags{FetchCRL: true, FetchPrivate: true}).fetchFor(t.Context(), d, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.run(t.Context()); err != nil {

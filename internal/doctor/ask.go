@@ -333,7 +333,9 @@ const maxListed = 100
 func parseMPList(text string) []listed {
 	var out []listed
 	in := ""
-	for d := xml.NewDecoder(strings.NewReader(text)); len(out) <= maxListed; {
+	d := xml.NewDecoder(strings.NewReader(text))
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is decoded already
+	for len(out) < maxListed {
 		token, err := d.Token()
 		if err != nil {
 			return out

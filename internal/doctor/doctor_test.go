@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -385,5 +386,20 @@ func TestMachine(t *testing.T) {
 	}
 	if said := say(func(*MachineOptions) {}); !strings.Contains(said, "can be read by others") {
 		t.Error(said)
+	}
+}
+
+// TestMPList reads lists as sites of different ages give them.
+func TestMPList(t *testing.T) {
+	for text, want := range map[string][]listed{
+		`<?xml version="1.0" encoding="utf-16"?><MPList><MP Name="MP01" FQDN="mp01.lab.example"><Version>9128</Version><Capabilities><Property Name="SSLState" Value="63"/></Capabilities></MP></MPList>`:                            {{"mp01.lab.example", "9128", "63", true}},
+		`<MPList><MP Name="MP01"><Version>9128</Version><Capabilities><Property Name="SSLState" Value="0"/></Capabilities></MP><MP FQDN="cmg.example"><Capabilities><Property Name="SSL" Version="1"/></Capabilities></MP></MPList>`: {{"MP01", "9128", "0", false}, {"cmg.example", "", "", true}},
+		`<MPList></MPList>`:                               nil,
+		`<MPList><MP Name="MP01"`:                         nil,
+		strings.Repeat(`<MP Name="x"></MP>`, 3*maxListed): slices.Repeat([]listed{{name: "x"}}, maxListed),
+	} {
+		if got := parseMPList(text); !slices.Equal(got, want) {
+			t.Errorf("%.60s: %v, want %v", text, got, want)
+		}
 	}
 }
