@@ -30,6 +30,8 @@ type List struct {
 	signed, signature []byte
 	algorithm         asn1.ObjectIdentifier
 	entries           cryptobyte.String
+	// indirect is true for a list with entries of other issuers too.
+	indirect bool
 }
 
 // Entry is one revoked certificate.
@@ -41,6 +43,7 @@ type Entry struct {
 
 // The extensions that matter here.
 var (
+	oidDistribution      = asn1.ObjectIdentifier{2, 5, 29, 28}
 	oidDeltaIndicator    = asn1.ObjectIdentifier{2, 5, 29, 27}
 	oidFreshest          = asn1.ObjectIdentifier{2, 5, 29, 46}
 	oidReason            = asn1.ObjectIdentifier{2, 5, 29, 21}
@@ -111,12 +114,34 @@ func (l *List) readExtensions(tbs cryptobyte.String) error {
 			l.Delta = true
 		case oid.Equal(oidFreshest):
 			l.Freshest = distributionPoints(value)
+		case oid.Equal(oidDistribution):
+			l.indirect = isIndirect(value)
 		}
 	})
 	if !read {
 		return errors.New("its extensions cannot be read")
 	}
 	return nil
+}
+
+// isIndirect reads the flag of an issuing distribution point (RFC 5280, 5.2.5).
+func isIndirect(value []byte) bool {
+	in := cryptobyte.String(value)
+	var fields cryptobyte.String
+	if !in.ReadASN1(&fields, cbasn1.SEQUENCE) {
+		return false
+	}
+	for !fields.Empty() {
+		var field cryptobyte.String
+		var tag cbasn1.Tag
+		if !fields.ReadAnyASN1(&field, &tag) {
+			return false
+		}
+		if tag == cbasn1.Tag(4).ContextSpecific() {
+			return len(field) == 1 && field[0] != 0
+		}
+	}
+	return false
 }
 
 // each visits the entries (serial number as encoded, what stands behind it)
@@ -138,12 +163,16 @@ func (l *List) each(visit func(serial []byte, rest cryptobyte.String) bool) erro
 // bytes of its magnitude). An entry that takes a certificate off the list, in
 // a delta, finds nothing.
 func (l *List) Find(serial []byte) (e Entry, found bool) {
+	serial = bytes.TrimLeft(serial, "\x00")
 	foreign := false // entries of another issuer, in an indirect list
 	_ = l.each(func(number []byte, rest cryptobyte.String) bool {
+		same := bytes.Equal(bytes.TrimLeft(number, "\x00"), serial)
+		if !same && !l.indirect { // nearly all, and there may be very many
+			return true
+		}
 		when, _ := readTime(&rest)
 		reason, other := readEntry(rest)
-		foreign = foreign || other
-		if foreign || !bytes.Equal(bytes.TrimLeft(number, "\x00"), bytes.TrimLeft(serial, "\x00")) {
+		if foreign = foreign || other; foreign || !same {
 			return true
 		}
 		e, found = Entry{when, reasons[reason]}, reason != removeFromList

@@ -261,6 +261,46 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
+// TestFind: a certificate is told from one of another issuer with the same
+// number, and from one that was taken off the list again.
+func TestFind(t *testing.T) {
+	ca := authority(t, "Site CA")
+	entry := func(change func(*x509.RevocationListEntry)) func(*x509.RevocationList) {
+		return func(l *x509.RevocationList) {
+			e := x509.RevocationListEntry{SerialNumber: big.NewInt(1000), RevocationTime: now, ReasonCode: 4}
+			change(&e)
+			l.RevokedCertificateEntries = append(l.RevokedCertificateEntries, e)
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*x509.RevocationList)
+		found  bool
+	}{
+		"listed":    {entry(func(*x509.RevocationListEntry) {}), true},
+		"another":   {entry(func(e *x509.RevocationListEntry) { e.SerialNumber = big.NewInt(1001) }), false},
+		"taken off": {entry(func(e *x509.RevocationListEntry) { e.ReasonCode = removeFromList }), false},
+		"another issuer's, in an indirect list": {func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: oidDistribution, Critical: true, Value: []byte{0x30, 3, 0x84, 1, 0xff}}}
+			entry(func(e *x509.RevocationListEntry) {
+				e.ExtraExtensions = []pkix.Extension{{Id: oidCertificateIssuer, Critical: true, Value: []byte{0x30, 0}}}
+			})(l)
+		}, false},
+		"its own, in an indirect list": {func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: oidDistribution, Critical: true, Value: []byte{0x30, 3, 0x84, 1, 0xff}}}
+			entry(func(*x509.RevocationListEntry) {})(l)
+		}, true},
+	} {
+		l, err := ParseList(list(t, ca, c.change, 7))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		e, found := l.Find([]byte{0, 3, 232})
+		if found != c.found || found && (e.Reason != "superseded" || !e.Revoked.Equal(now)) {
+			t.Errorf("%s: %t %+v", name, found, e)
+		}
+	}
+}
+
 // FuzzParseList: no list makes it panic, and what crypto/x509 reads it reads the
 // same.
 func FuzzParseList(f *testing.F) {
