@@ -43,6 +43,7 @@ type request struct {
 	method, target string
 	begun, ended   time.Time
 	size           int64
+	quiet          bool // only whether a certificate is asked for counts
 	reply          *http.Response
 	body           []byte
 	err            string
@@ -59,6 +60,7 @@ func (p *probe) ask(ctx context.Context) {
 	for _, q := range questions {
 		for _, cert := range certificates {
 			r := p.request(ctx, q.method, q.target, cert)
+			r.quiet = q.quiet
 			p.requestLine(r, cert)
 			if !clock && r.reply != nil {
 				clock = p.clockLine(r)
@@ -166,8 +168,8 @@ func (p *probe) requestLine(r *request, cert *tls.Certificate) {
 	default:
 		text += ": " + r.reply.Status
 	}
-	if state == Bad && cert == nil && p.secure && p.Certificate != nil {
-		state = Note // it was given one to show
+	if state == Bad && cert == nil && p.secure && p.Certificate != nil || r.quiet && r.reply == nil {
+		state = Note // it was given one to show; or nobody has to answer this
 	}
 	if a := r.attempt; a != nil {
 		text += "; " + a.askedWhen()

@@ -213,7 +213,7 @@ func (p *probe) handshake(ctx context.Context) {
 			info = second.hs.TLS
 		}
 		if info != nil {
-			p.add(Note, "handshake", "without looking at the certificate it works: %s, %s", info.VersionName, info.SuiteName)
+			p.add(Note, "handshake", "with any version, and without looking at the certificate, it works: %s, %s", info.VersionName, info.SuiteName)
 			p.chain = info.PeerCertificates
 		}
 		return
