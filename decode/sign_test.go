@@ -103,4 +103,3 @@ func TestSetField(t *testing.T) {
 		}
 	}
 }
-

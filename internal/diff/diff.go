@@ -7,8 +7,6 @@ package diff
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -98,12 +96,11 @@ func digest(src decode.Source) (string, error) {
 	if src.Framing == traffic.Chunked {
 		body = httputil.NewChunkedReader(body)
 	}
-	h := sha256.New()
-	n, err := io.Copy(h, body)
+	text, _, err := compare.Digest(body)
 	if err != nil && src.Framing != traffic.Chunked { // broken chunking is data: what came counts
 		return "", err
 	}
-	return fmt.Sprintf("%d bytes, SHA-256 %s", n, hex.EncodeToString(h.Sum(nil))), nil
+	return text, nil
 }
 
 // Exchanges compares two exchanges.

@@ -1,0 +1,297 @@
+package replay
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httputil"
+	"strconv"
+	"strings"
+	"time"
+
+	"mpproxy/compare"
+	"mpproxy/decode"
+	"mpproxy/traffic"
+)
+
+// Target is a management point.
+type Target struct {
+	Host, Port string
+	TLS        bool
+	// Address is dialled in place of Host and Port when not empty.
+	Address string
+}
+
+// hostField is how agents name it in Host.
+func (t Target) hostField() string {
+	if t.TLS && t.Port == "443" || !t.TLS && t.Port == "80" {
+		return t.Host
+	}
+	return net.JoinHostPort(t.Host, t.Port)
+}
+
+func (t Target) dialed() string {
+	if t.Address != "" {
+		return t.Address
+	}
+	return net.JoinHostPort(t.Host, t.Port)
+}
+
+// ErrUnreachable is for a management point that takes no connection, or with
+// which TLS fails.
+var ErrUnreachable = errors.New("the management point cannot be reached")
+
+// link is a connection to the management point that is opened when it is
+// needed, and again when the management point has closed it.
+type link struct {
+	target  Target
+	tls     *tls.Config // nil speaks plain HTTP
+	timeout time.Duration
+	conn    net.Conn
+	in      *bufio.Reader
+	used    bool
+}
+
+// maxReply is how much of a reply's body is kept.
+const maxReply = 64 << 20
+
+// reply is what came back.
+type reply struct {
+	head   traffic.Head
+	body   []byte
+	digest string
+	size   int64
+}
+
+// do sends a request and reads its reply. On a connection that was used before
+// it tries once more, as the management point may have closed it meanwhile.
+func (l *link) do(ctx context.Context, r *request) (*reply, error) {
+	again := l.used
+	out, err := l.once(ctx, r)
+	if err != nil && again && ctx.Err() == nil && !errors.Is(err, ErrUnreachable) {
+		out, err = l.once(ctx, r)
+	}
+	return out, err
+}
+
+func (l *link) once(ctx context.Context, r *request) (_ *reply, err error) {
+	if err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := l.conn.SetDeadline(time.Now().Add(l.timeout)); err != nil {
+		return nil, err
+	}
+	l.used = true
+	sent := make(chan error, 1)
+	go func() { sent <- l.write(r) }()
+	method, _, _ := r.head.Request()
+	out, end, err := readReply(l.in, method)
+	if err != nil {
+		l.close() // the write must not wait for a management point that has left
+		if werr := <-sent; werr != nil {
+			err = errors.Join(err, werr)
+		}
+		return nil, fmt.Errorf("read the reply: %w", err)
+	}
+	if end {
+		l.close()
+	}
+	if err := <-sent; err != nil { // an answer came all the same, as to a body that is too large
+		l.close()
+	}
+	return out, nil
+}
+
+// writeStep is how much is written at once: a larger write would keep crypto/tls
+// from answering a renegotiation in the middle of a body.
+const writeStep = 16 << 10
+
+func (l *link) write(r *request) error {
+	wire := r.wire()
+	for len(wire) > 0 {
+		n := min(len(wire), writeStep)
+		if _, err := l.conn.Write(wire[:n]); err != nil {
+			return fmt.Errorf("send the request: %w", err)
+		}
+		wire = wire[n:]
+	}
+	return nil
+}
+
+// wire is the request as it is sent.
+func (r *request) wire() []byte {
+	b := bytes.Clone(r.head.Raw)
+	if !r.chunked {
+		return append(b, r.body...)
+	}
+	if len(r.body) > 0 {
+		b = append(b, strconv.FormatInt(int64(len(r.body)), 16)+"\r\n"...)
+		b = append(append(b, r.body...), "\r\n"...)
+	}
+	return append(b, "0\r\n\r\n"...)
+}
+
+func (l *link) open(ctx context.Context) error {
+	if l.conn != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.target.dialed())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if l.tls != nil {
+		secure := tls.Client(conn, l.tls)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return fmt.Errorf("%w: TLS handshake: %w", ErrUnreachable, err)
+		}
+		conn = secure
+	}
+	l.conn, l.in, l.used = conn, bufio.NewReader(conn), false
+	return nil
+}
+
+func (l *link) close() {
+	if l.conn != nil {
+		_ = l.conn.Close() // nothing more is wanted of it
+		l.conn = nil
+	}
+}
+
+// readReply reads a reply whole, behind interim ones. end is true when the
+// connection ends with it.
+func readReply(in *bufio.Reader, method string) (out *reply, end bool, err error) {
+	for {
+		raw, err := readHead(in)
+		if err != nil {
+			return nil, false, err
+		}
+		h := traffic.ParseHead(raw)
+		if s := h.Status(); s >= 100 && s < 200 && s != 101 {
+			continue
+		}
+		out = &reply{head: h}
+		break
+	}
+	body, end := bodyOf(in, out.head, method)
+	if body == nil {
+		return out, end, nil
+	}
+	var kept bytes.Buffer
+	digest, n, err := compare.Digest(io.TeeReader(body, &limited{&kept, maxReply}))
+	out.body, out.digest, out.size = kept.Bytes(), digest, n
+	return out, end, err
+}
+
+// limited keeps the first bytes and forgets the others.
+type limited struct {
+	b    *bytes.Buffer
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	n := min(len(p), l.left)
+	l.left -= n
+	l.b.Write(p[:n])
+	return len(p), nil
+}
+
+// readHead reads up to the empty line.
+func readHead(in *bufio.Reader) ([]byte, error) {
+	var raw []byte
+	for {
+		line, err := in.ReadSlice('\n')
+		raw = append(raw, line...)
+		switch {
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		case len(raw) > traffic.MaxHead:
+			return nil, errors.New("the head of the reply is too long")
+		case len(raw) > 2 && (string(line) == "\r\n" || string(line) == "\n"):
+			return raw, nil
+		}
+	}
+}
+
+// bodyOf is a reply's body without its framing, nil for none.
+func bodyOf(in *bufio.Reader, h traffic.Head, method string) (body io.Reader, end bool) {
+	end = strings.EqualFold(h.Get("Connection"), "close")
+	switch s := h.Status(); {
+	case method == "HEAD", s == 204, s == 304:
+		return nil, end
+	case strings.EqualFold(strings.TrimSpace(h.Get("Transfer-Encoding")), "chunked"):
+		return &chunked{httputil.NewChunkedReader(in), in}, end
+	}
+	if text, has := h.Lookup("Content-Length"); has {
+		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		if err != nil || n < 0 {
+			return in, true
+		}
+		if n == 0 {
+			return nil, end
+		}
+		return &exactly{io.LimitReader(in, n), n}, end
+	}
+	return in, true
+}
+
+// chunked reads the trailer too, so that the next reply begins where it should.
+type chunked struct {
+	io.Reader
+	in *bufio.Reader
+}
+
+func (c *chunked) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		for {
+			line, terr := c.in.ReadSlice('\n')
+			if terr != nil {
+				return n, io.ErrUnexpectedEOF
+			}
+			if len(bytes.TrimRight(line, "\r\n")) == 0 {
+				break
+			}
+		}
+	}
+	return n, err
+}
+
+// exactly fails when less comes than was announced.
+type exactly struct {
+	io.Reader
+	left int64
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if e.left -= int64(n); errors.Is(err, io.EOF) && e.left > 0 {
+		return n, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// decoded is the reply as a message.
+func (r *reply) decoded(request *decode.Message) *decode.Message {
+	if r.size > int64(len(r.body)) {
+		return nil
+	}
+	return decode.Decode(decode.Source{
+		Dir: traffic.Reply, Head: r.head, Body: bytes.NewReader(r.body), Size: int64(len(r.body)),
+		Framing: traffic.ByLength, Whole: true, Request: request,
+	}, decode.Content)
+}
