@@ -41,6 +41,10 @@ func Messages(a, b Message, vary Table) *Result {
 	c.text("header", a.Decoded.HeaderText.String, b.Decoded.HeaderText.String)
 	c.text("text", a.Decoded.Text.String, b.Decoded.Text.String)
 	c.attachments()
+	if a.Decoded.Envelope != nil && b.Decoded.Envelope != nil {
+		c.differ("envelope", a.Digest, b.Digest)
+		return c.out
+	}
 	if plain(a.Decoded) && plain(b.Decoded) {
 		c.digest()
 	}

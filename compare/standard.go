@@ -61,6 +61,10 @@ func Standard() Table {
 		{Place: "text **/@*Cert*", Form: "hex", Why: "a certificate: another site has others"},
 		{Place: "text **/*KEY", Form: "hex", Why: "a key: another site has others"},
 		{Place: "text **/*Key", Form: "hex", Why: "a key: another site has others"},
+		{Place: "text **/@PolicyHash*", Form: "hash", Why: "a hash of what is encrypted or written anew"},
+		{Place: "text **/PolicyLocation", Form: "url with hash", Why: "has a hash of what is encrypted or written anew"},
+		{Place: "envelope", Why: "encrypted anew each time, for another certificate"},
+		{Place: "text **/@*MachineGUID", Form: "guid", Why: "an id: another site has others"},
 		{Place: "text **/ServerCookie", Why: "the server's own mark"},
 
 		{Place: "attachment* **/@TimeStamp", Form: "time", Why: "when it was made"},

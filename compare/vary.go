@@ -15,8 +15,7 @@ type Vary struct {
 	Place string
 	// Kind is a pattern for the message's kind, "" for every kind.
 	Kind string
-	// Form bounds it to values that look alike: "guid", "time", "number",
-	// "hex", "base64"; "" takes any value, and that one is missing.
+	// Form bounds it to values that look alike: one of Forms; "" takes any value, and that one is missing.
 	Form string
 	// Why is said where the row was used.
 	Why string
@@ -104,10 +103,12 @@ func wild(pattern, text string) bool {
 }
 
 var forms = map[string]*regexp.Regexp{
-	"guid":   regexp.MustCompile(`^(?i:GUID:|Machine:)?\{?[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\}?$`),
-	"number": regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`),
-	"hex":    regexp.MustCompile(`^(0x)?([0-9A-Fa-f]{2})+$`),
-	"base64": regexp.MustCompile(`^[A-Za-z0-9+/\s]+=*\s*$`),
+	"guid":          regexp.MustCompile(`^(?i:GUID:|Machine:)?\{?[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\}?$`),
+	"number":        regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`),
+	"hex":           regexp.MustCompile(`^(0x)?([0-9A-Fa-f]{2})+$`),
+	"hash":          regexp.MustCompile(`^(?i:(MD5|SHA\d+):)?([0-9A-Fa-f]{2}){16,64}$`),
+	"url with hash": regexp.MustCompile(`(?i)^https?://.*(SHA\d+:)?[0-9A-F]{40,}$`),
+	"base64":        regexp.MustCompile(`^[A-Za-z0-9+/\s]+=*\s*$`),
 }
 
 // wmiTime is CIM_DATETIME: 20260504104105.000000+000.
@@ -136,4 +137,6 @@ func looksLike(form, value string) bool {
 }
 
 // Forms are the names that Vary.Form takes.
-func Forms() []string { return []string{"guid", "time", "number", "hex", "base64"} }
+func Forms() []string {
+	return []string{"guid", "time", "number", "hex", "base64", "hash", "url with hash"}
+}

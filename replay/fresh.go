@@ -33,16 +33,29 @@ type pair struct{ what, old, new string }
 // maxValues is how many values of one agent are remembered.
 const maxValues = 500
 
+// Given is a value that the live management point gave an agent in place of
+// the captured one.
+type Given struct {
+	Agent, What, Old, New string
+}
+
 // learn takes from the comparison of a reply what the management point has
 // given anew.
-func (v *values) learn(r *compare.Result) {
+func (v *values) learn(r *compare.Result) (learnt []pair) {
 	for _, d := range r.Differences {
 		what := given(d)
-		if what == "" || len(d.A) < 8 || d.A == d.B || d.B == "" {
+		before, after := d.A, d.B
+		if what == policyLocation {
+			_, before, _ = strings.Cut(d.A, "?")
+			_, after, _ = strings.Cut(d.B, "?")
+		}
+		if what == "" || len(before) < 8 || before == after || after == "" {
 			continue
 		}
-		v.set(what, d.A, d.B)
+		v.set(what, before, after)
+		learnt = append(learnt, pair{what, before, after})
 	}
+	return learnt
 }
 
 func (v *values) set(what, old, fresh string) {
@@ -58,6 +71,10 @@ func (v *values) set(what, old, fresh string) {
 	v.pairs = append(v.pairs, pair{what, old, fresh})
 }
 
+// policyLocation is where a policy's body is fetched: what follows the "?" of
+// its URL.
+const policyLocation = "policy location"
+
 // given says what a difference gives to later requests, "" for nothing.
 func given(d compare.Difference) string {
 	place := string(d.Place)
@@ -68,6 +85,8 @@ func given(d compare.Difference) string {
 		return "session id"
 	case strings.HasSuffix(place, "/ServerCookie"):
 		return "cookie"
+	case strings.HasSuffix(place, "/PolicyLocation"):
+		return policyLocation
 	case strings.HasSuffix(place, "SMSID"), strings.HasSuffix(place, "ClientID") && strings.HasPrefix(place, "text"):
 		return "client id"
 	}

@@ -40,8 +40,10 @@ type Options struct {
 	// Timeout bounds each exchange; zero is a minute.
 	Timeout time.Duration
 	Vary    compare.Table
-	// Skip leaves exchanges out that were sent before.
-	Skip func(traffic.ExchangeID) bool
+	// Skip leaves exchanges out that were sent before, Given is what they have
+	// brought.
+	Skip  func(traffic.ExchangeID) bool
+	Given []Given
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -75,7 +77,9 @@ type Played struct {
 	// captured.
 	Changes  []Change
 	Unsigned []string
-	Took     time.Duration
+	// Given is what the management point gave anew in its reply.
+	Given []Given
+	Took  time.Duration
 	// Err is why there was no reply.
 	Err error
 }
@@ -145,6 +149,11 @@ func (r *runner) agents(ctx context.Context) error {
 		a := byName[c.agent]
 		if a == nil {
 			a = &agent{name: c.agent, cert: r.Certificate(c.agent), signer: r.Signer(c.agent)}
+			for _, g := range r.Given {
+				if g.Agent == a.name {
+					a.values.set(g.What, g.Old, g.New)
+				}
+			}
 			byName[c.agent] = a
 			all = append(all, a)
 		}
@@ -317,7 +326,7 @@ func (r *runner) step(ctx context.Context, a *agent, l *link, s step) (Played, e
 		return out, nil
 	}
 	out.B.Status, out.B.Kind, out.B.ID = rep.head.Status(), before.Row.Kind, s.id
-	out.Reply = r.judge(a, before, req, rep)
+	out.Reply, out.Given = r.judge(a, before, req, rep)
 	return out, nil
 }
 
@@ -335,17 +344,19 @@ func (r *runner) fresh(a *agent, before *diff.Side, src decode.Source, body []by
 }
 
 // judge compares the live reply with the captured one, and learns from it.
-func (r *runner) judge(a *agent, before *diff.Side, req *request, rep *reply) *compare.Result {
+func (r *runner) judge(a *agent, before *diff.Side, req *request, rep *reply) (result *compare.Result, given []Given) {
 	live := compare.Message{Head: rep.head, Decoded: rep.decoded(req.message), Digest: rep.digest}
 	was := compare.Message{}
 	if before.Reply != nil {
 		was = *before.Reply
 	}
-	result := compare.Messages(was, live, r.Vary)
+	result = compare.Messages(was, live, r.Vary)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.values.learn(result)
-	return result
+	for _, p := range a.values.learn(result) {
+		given = append(given, Given{a.name, p.what, p.old, p.new})
+	}
+	return result, given
 }
 
 // plainBody is a body without chunk framing.

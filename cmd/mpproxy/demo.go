@@ -31,6 +31,7 @@ type demoCommand struct {
 	Write    string        `short:"w" type:"path" help:"Keep the capture in this file." placeholder:"FILE.mpdb"`
 	Rules    string        `type:"path" help:"A file of rules to apply. Default: a rule that marks policy requests, to show one."`
 	Seed     uint64        `default:"1" help:"Decides every invented value."`
+	simulated
 	face
 }
 
@@ -78,6 +79,13 @@ func (c *demoCommand) Run(ctx context.Context, e *env) (err error) {
 func (c *demoCommand) play(ctx context.Context, s *session, scenario *mpsim.Scenario, file string) (account mpsim.Account, err error) {
 	siteConfig := mpsim.SiteConfig{Seed: c.Seed}
 	scenario.Configure(&siteConfig)
+	if siteConfig.CA, err = c.authority(); err != nil {
+		return account, usage(err, "")
+	}
+	keep, err := c.keep()
+	if err != nil {
+		return account, err
+	}
 	site, err := mpsim.NewSite(siteConfig)
 	if err != nil {
 		return account, err
@@ -99,7 +107,7 @@ func (c *demoCommand) play(ctx context.Context, s *session, scenario *mpsim.Scen
 	}
 	crowd := mpsim.Crowd{
 		Site: site, BaseURL: proxyURL(site.Native(), s.server), RootCAs: ca.Pool(),
-		Agents: c.Agents, Seed: c.Seed,
+		Agents: c.Agents, Seed: c.Seed, Keep: keep,
 	}
 	siteCtx, stopSite := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)

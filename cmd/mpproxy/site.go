@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +27,7 @@ type siteCommand struct {
 	Listen string `default:"127.0.0.1:8090" help:"Where the management point listens."`
 	TLS    bool   `name:"tls" help:"HTTPS in place of HTTP."`
 	Native bool   `help:"HTTPS, and client certificates demanded."`
+	Two    bool   `name:"two-step" help:"Answer a first registration with \"pending\": agents must confirm."`
 	Fault  string `help:"What goes wrong; \"list\" names them." placeholder:"NAME"`
 	Code   string `default:"LAB" help:"The site code."`
 	Seed   uint64 `default:"1" help:"Decides every invented value."`
@@ -31,7 +35,37 @@ type siteCommand struct {
 	Proxy  string `help:"Where agents send to: the URL of mpproxy. Default: the site itself." placeholder:"URL"`
 	CAFile string `name:"ca-file" type:"path" help:"Write the site's authority to this file, for --upstream-ca."`
 	Client string `type:"path" help:"Write a client certificate with its key to this file, for --client-cert."`
-	Trust  string `type:"path" help:"Authority that agents trust in place of the site's: mpproxy's, from: mpproxy ca export."`
+	simulated
+	Trust string `type:"path" help:"Authority that agents trust in place of the site's: mpproxy's, from: mpproxy ca export."`
+}
+
+// simulated is what the commands with a simulated site have in common.
+type simulated struct {
+	PKI  string `name:"pki" type:"path" help:"Folder with the site's authority, made on first use: two sites with one folder trust each other's agents." placeholder:"DIR"`
+	Keys string `type:"path" help:"Write each agent's certificate and key to NAME.pem in this folder, for mpproxy replay --signing-key and --client-cert." placeholder:"DIR"`
+}
+
+// authority is that of --pki, nil without.
+func (c simulated) authority() (*pki.CA, error) {
+	if c.PKI == "" {
+		return nil, nil
+	}
+	ca, _, err := pki.LoadOrCreateCA(c.PKI, "LAB Test CA", time.Now())
+	return ca, err
+}
+
+// keep writes keys to --keys, nil without.
+func (c simulated) keep() (func(string, *tls.Certificate) error, error) {
+	if c.Keys == "" {
+		return nil, nil
+	}
+	if err := os.MkdirAll(c.Keys, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of --keys: %w", err)
+	}
+	return func(name string, cert *tls.Certificate) error {
+		file := filepath.Join(c.Keys, name+".pem")
+		return pki.WriteKeyPair(cert, file, file)
+	}, nil
 }
 
 // Run is a site until it is told to stop.
@@ -42,10 +76,13 @@ func (c *siteCommand) Run(ctx context.Context, e *env) error {
 		}
 		return nil
 	}
-	cfg := mpsim.SiteConfig{Code: c.Code, Native: c.Native, Seed: c.Seed}
+	cfg := mpsim.SiteConfig{Code: c.Code, Native: c.Native, Seed: c.Seed, TwoStep: c.Two}
 	var err error
 	if cfg.Fault, err = faultNamed(c.Fault); err != nil {
 		return err
+	}
+	if cfg.CA, err = c.authority(); err != nil {
+		return usage(err, "")
 	}
 	site, err := mpsim.NewSite(cfg)
 	if err != nil {
@@ -124,6 +161,11 @@ func (c *siteCommand) send(ctx context.Context, e *env, site *mpsim.Site, self s
 	if crowd.BaseURL == "" {
 		crowd.BaseURL = self
 	}
+	keep, err := c.keep()
+	if err != nil {
+		return err
+	}
+	crowd.Keep = keep
 	if c.Trust != "" {
 		pool, err := pki.LoadPool(c.Trust)
 		if err != nil {

@@ -58,6 +58,9 @@ func (o output) format(e *env) view.Format {
 	return f
 }
 
+// clean is text from elsewhere as it may be printed.
+func (o output) clean(e *env, s string) string { return view.Clean(s, o.format(e).ASCII) }
+
 // unicode says whether the terminal, or whoever reads the output, takes more
 // than ASCII.
 func (e *env) unicode() bool {

@@ -172,6 +172,12 @@ func (a *Agent) makeKeys() (err error) {
 	return nil
 }
 
+// Credentials are the certificate that the agent registers, and its key: what
+// signs its messages and, at a native site, what it shows in TLS.
+func (a *Agent) Credentials() *tls.Certificate {
+	return &tls.Certificate{Certificate: [][]byte{a.signing.Raw}, PrivateKey: a.key, Leaf: a.signing}
+}
+
 func (a *Agent) makeLink() error {
 	base, err := parseURL(a.cfg.BaseURL)
 	if err != nil {

@@ -2,6 +2,7 @@ package mpsim
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -50,6 +51,9 @@ type Crowd struct {
 	// Seed and Now are those of AgentConfig.
 	Seed uint64
 	Now  func() time.Time
+	// Keep is called with each agent's name, certificate and key before it
+	// lives; nil keeps nothing. Several goroutines may call it at once.
+	Keep func(name string, c *tls.Certificate) error
 }
 
 // failureLimit bounds the failures that an error names.
@@ -100,6 +104,11 @@ func (c Crowd) live(ctx context.Context, i int) (Account, error) {
 	})
 	if err != nil {
 		return newAccount(), err
+	}
+	if c.Keep != nil {
+		if err := c.Keep(agent.cfg.Name, agent.Credentials()); err != nil {
+			return agent.Account(), err
+		}
 	}
 	defer agent.Close()
 	var failures []error
