@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rsa"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"mpproxy/capture"
 	"mpproxy/decode"
+	"mpproxy/internal/pki"
 	"mpproxy/internal/view"
 	"mpproxy/traffic"
 )
@@ -23,6 +25,7 @@ type showCommand struct {
 	Forwarded bool               `help:"What went on in place of what was received, where a rule changed it."`
 	Hex       bool               `help:"Print the layer as a hex dump."`
 	Raw       bool               `help:"Write the layer's bytes as they are."`
+	Key       []string           `type:"path" help:"Certificates (PEM or DER) to check signatures with, besides those that agents have registered in the capture." placeholder:"FILE"`
 	UTC       bool               `name:"utc" help:"Print times in UTC."`
 	ASCII     bool               `name:"ascii" help:"Print ASCII only."`
 }
@@ -38,7 +41,11 @@ func (c *showCommand) Run(ctx context.Context, e *env) error {
 	if c.Layer != "" || c.Hex || c.Raw || c.Forwarded {
 		return c.layer(ctx, e, s, format)
 	}
-	d, err := view.Load(ctx, s, c.ID)
+	keys, err := c.keys()
+	if err != nil {
+		return usage(err, "")
+	}
+	d, err := view.Load(ctx, s, c.ID, keys...)
 	if errors.Is(err, capture.ErrNone) {
 		return usage(err, "mpproxy ls lists the numbers there are.")
 	}
@@ -48,6 +55,23 @@ func (c *showCommand) Run(ctx context.Context, e *env) error {
 	p := &paper{w: e.stdout, format: format}
 	p.detail(d)
 	return p.err
+}
+
+// keys are those of --key.
+func (c *showCommand) keys() ([]decode.Key, error) {
+	var keys []decode.Key
+	for _, file := range c.Key {
+		certs, err := pki.LoadCertificates(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, cert := range certs {
+			if public, ok := cert.PublicKey.(*rsa.PublicKey); ok {
+				keys = append(keys, decode.Key{Origin: "file " + file, Public: public})
+			}
+		}
+	}
+	return keys, nil
 }
 
 func (c *showCommand) dir() traffic.Dir {

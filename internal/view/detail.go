@@ -42,8 +42,9 @@ func depth(x *traffic.Exchange, dir traffic.Dir) decode.Depth {
 }
 
 // Load reads the detail of an exchange. A connection that is not there is left
-// nil; messages above 16 MiB are decoded as summary.
-func Load(ctx context.Context, s *capture.Store, id traffic.ExchangeID) (*Detail, error) {
+// nil; messages above 16 MiB are decoded as summary. Signatures are checked with
+// the given keys, and those that the agent has registered in the capture.
+func Load(ctx context.Context, s *capture.Store, id traffic.ExchangeID, keys ...decode.Key) (*Detail, error) {
 	var d Detail
 	var err error
 	if d.Row, err = s.Row(ctx, id); err != nil {
@@ -58,13 +59,19 @@ func Load(ctx context.Context, s *capture.Store, id traffic.ExchangeID) (*Detail
 	if d.Findings, err = s.Findings(ctx, id); err != nil {
 		return nil, fmt.Errorf("read the findings of exchange %d: %w", id, err)
 	}
+	registered, err := registeredKeys(ctx, s, d.Row)
+	if err != nil {
+		return nil, fmt.Errorf("look for the registration of exchange %d: %w", id, err)
+	}
+	keys = append(keys, registered...)
 	for dir, to := range map[traffic.Dir]**decode.Message{traffic.Request: &d.Request, traffic.Reply: &d.Reply} {
-		m, err := s.Message(ctx, id, dir, depth(d.Exchange, dir))
+		src, err := s.Source(ctx, id, dir, false)
 		if err != nil && !errors.Is(err, capture.ErrNone) {
 			return nil, fmt.Errorf("decode the %s of exchange %d: %w", dir, id, err)
 		}
 		if err == nil {
-			*to = m
+			src.Keys = keys
+			*to = decode.Decode(src, depth(d.Exchange, dir))
 		}
 	}
 	if d.Upload, err = s.UploadOf(ctx, id); err != nil {
@@ -179,7 +186,7 @@ func signatureWords(m *decode.Message) string {
 	}
 	var parts []string
 	for _, s := range m.Signatures {
-		parts = append(parts, s.Words())
+		parts = append(parts, SignatureWords(s))
 	}
 	return strings.Join(parts, "; ")
 }
