@@ -164,12 +164,32 @@ func (p *pcap) say(i *Item, side traffic.Side, from int, at time.Time, m *Messag
 	}
 	s.last = at
 	b := wire(m)
-	comment := fmt.Sprintf("exchange %d", i.Row.ID)
+	comment := commentOf(i, m)
 	for len(b) > 0 {
 		n := min(len(b), segment)
 		p.packets = append(p.packets, packet{at, s.iface, s.frame(from, b[:n], flagACK|flagPSH), comment})
 		b, comment = b[n:], ""
 	}
+}
+
+// maxComment is how long a comment may be: pcapng counts it with 16 bits.
+const maxComment = 48 << 10
+
+// commentOf is what a message means, with its texts: packets alone show them
+// compressed and in UTF-16.
+func commentOf(i *Item, m *Message) string {
+	words := fmt.Sprintf("exchange %d: %s", i.Row.ID, i.Row.Long)
+	if m.Decoded != nil {
+		for _, text := range []string{m.Decoded.HeaderText.String, m.Decoded.Text.String} {
+			if text != "" {
+				words += "\n" + text
+			}
+		}
+	}
+	if len(words) > maxComment {
+		words = words[:maxComment]
+	}
+	return utf8Of(words)
 }
 
 // stream is the made-up connection of a leg.

@@ -23,7 +23,6 @@ import (
 type life struct {
 	dir, file, keys, pki string
 	native               bool
-	agents               int
 }
 
 func liveOnce(t *testing.T, scenario string, agents string) life {

@@ -16,7 +16,11 @@ import (
 func SignatureWords(s decode.Signature) string {
 	switch s.State {
 	case decode.Verified:
-		return fmt.Sprintf("%s verifies, key of %s (%s)", s.What, s.Key, s.Form)
+		key := s.Key
+		if strings.HasPrefix(key, "message") {
+			key = "the " + key
+		}
+		return fmt.Sprintf("%s verifies, key of %s (%s)", s.What, key, s.Form)
 	case decode.Consistent:
 		return fmt.Sprintf("%s is consistent with the key in the %s, not verified (%s)", s.What, s.Key, s.Form)
 	case decode.Unfit:
