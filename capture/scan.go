@@ -23,9 +23,11 @@ const (
 // visitLimit is how many rows are given at once.
 const visitLimit = 1000
 
-// The steps of a scan: how many numbers at first, and how long one may take.
+// The steps of a scan: how many numbers at first and at most, and how long one
+// may take.
 const (
 	firstStep = 5000
+	mostStep  = 1 << 24
 	quickStep = 10 * time.Millisecond
 	slowStep  = 30 * time.Millisecond
 )
@@ -135,7 +137,7 @@ func (w *walk) stopAt(id traffic.ExchangeID) { w.at = id }
 func (w *walk) adapt(took time.Duration) {
 	switch {
 	case took < quickStep:
-		w.size *= 2
+		w.size = min(2*w.size, mostStep)
 	case took > slowStep:
 		w.size = max(1, w.size/2)
 	}

@@ -158,3 +158,19 @@ func TestWalk(t *testing.T) {
 		t.Errorf("quick steps: %s, want doubles", s)
 	}
 }
+
+// A long walk of quick steps stays among the numbers: a step that doubled each
+// time would leave them after sixty.
+func TestWalkOfQuickSteps(t *testing.T) {
+	for _, way := range []Way{Newer, Older} {
+		w := newWalk(1, 1<<40, 0, way)
+		for n := 0; n < 100 && !w.over(); n++ {
+			lo, hi := w.next()
+			if lo < 1 || hi > 1<<40 || lo > hi {
+				t.Fatalf("step %d goes from %d to %d", n, lo, hi)
+			}
+			w.stopAt(lo) // enough was found at once
+			w.adapt(0)
+		}
+	}
+}
