@@ -139,6 +139,7 @@ type app struct {
 	saidUntil time.Time
 	// interrupted is when Ctrl-C was pressed last.
 	interrupted time.Time
+	judge       *judge
 	// filters are former ones, the newest last.
 	filters       []string
 	open, strokes int // jobs that are not finished; keys that came
@@ -266,6 +267,7 @@ func (a *app) panicked(p any) error {
 
 // begin opens the first screen.
 func (a *app) begin() {
+	a.judge = newJudge(a)
 	m := newMessages(a)
 	a.stack = []screen{m}
 	a.status.begin(a)

@@ -25,6 +25,7 @@ const (
 	inAgents   scope = "in the list of agents"
 	inFindings scope = "in the list of findings"
 	inStats    scope = "in the statistics"
+	inConn     scope = "in a connection"
 )
 
 // key is one thing that a key does. Dispatch, footer, help and palette are made
@@ -64,6 +65,13 @@ func keys() []key {
 		{inDetail, []stroke{"]"}, "finding", "the next finding of this exchange", 6, nil, detailDo((*detail).nextFinding)},
 		{inDetail, []stroke{"["}, "finding-back", "the finding before", 0, nil, detailDo((*detail).previousFinding)},
 
+		{inConn, []stroke{"Tab"}, "leg", "the other leg, where there is room for one", 1, nil, connDo((*connection).otherLeg)},
+		{inConn, []stroke{"]"}, "finding", "the next diagnosis", 2, nil, connDo((*connection).nextFinding)},
+		{inConn, []stroke{"v"}, "records", "the raw records, or the ladder again", 3, nil, connDo((*connection).toggleRaw)},
+		{inConn, []stroke{"="}, "messages-of", "only the exchanges of this connection", 5, nil, connDo((*connection).exchanges)},
+		{inConn, []stroke{"J"}, "next", "the next connection", 6, nil, connDo((*connection).next)},
+		{inConn, []stroke{"K"}, "previous", "the connection before", 0, nil, connDo((*connection).previous)},
+
 		{inText, []stroke{"/"}, "find", "find text; without capitals case does not matter", 4, nil, (*app).editFind},
 		{inText, []stroke{"n"}, "hit", "the next hit", 0, nil, textDo(func(t *text) { t.hit(1) })},
 		{inText, []stroke{"N"}, "hit-back", "the hit before", 0, nil, textDo(func(t *text) { t.hit(-1) })},
@@ -87,6 +95,7 @@ func keys() []key {
 		{inLists, []stroke{"="}, "messages-of", "only the exchanges that belong to it", 2, nil, listDo(lister.messagesOf)},
 
 		{inExchange, []stroke{"c", "y"}, "copy", "copy a line, a text, a command", 8, nil, (*app).copyMenu},
+		{inExchange, []stroke{"T"}, "tls", "the connection: both legs' handshakes, and why it failed", 9, nil, (*app).openConnOf},
 		{inExchange, []stroke{";"}, "note", "write a note on this exchange", 0, nil, (*app).editNote},
 
 		{everywhere, []stroke{":"}, "command", "do anything by its name", 9, nil, (*app).editCommand},

@@ -37,6 +37,7 @@ func (a *app) openConns() {
 			}
 			return out, err
 		},
+		open: func(r capture.ConnRow) { a.openConn(r.ID) },
 		only: func(r capture.ConnRow) string { return "conn:" + strconv.FormatInt(int64(r.ID), 10) },
 		info: func(r capture.ConnRow) piece {
 			words := fmt.Sprintf("%s %s mpproxy %s %s, %d exchanges", r.Agent, a.sym.arrow, a.sym.arrow, r.Upstream, r.Exchanges)

@@ -11,6 +11,8 @@ import (
 
 	"mpproxy/capture"
 	"mpproxy/decode"
+	"mpproxy/diagnose"
+	"mpproxy/internal/evidence"
 	"mpproxy/internal/pki"
 	"mpproxy/internal/view"
 	"mpproxy/traffic"
@@ -19,7 +21,8 @@ import (
 // showCommand is "mpproxy show".
 type showCommand struct {
 	File      string             `arg:"" type:"path" help:"The capture."`
-	ID        traffic.ExchangeID `arg:"" help:"The exchange's number."`
+	ID        traffic.ExchangeID `arg:"" optional:"" help:"The exchange's number."`
+	Conn      traffic.ConnID     `help:"Show this connection in place of an exchange: both legs, and why it failed." placeholder:"NUMBER"`
 	Layer     string             `enum:",wire,head,header,part,inflated,text,pretty" default:"" help:"One layer of the message in place of the summary: ${enum}."`
 	Reply     bool               `help:"The reply in place of the request."`
 	Forwarded bool               `help:"What went on in place of what was received, where a rule changed it."`
@@ -38,6 +41,12 @@ func (c *showCommand) Run(ctx context.Context, e *env) error {
 	}
 	defer s.Close()
 	format := output{UTC: c.UTC, ASCII: c.ASCII}.format(e)
+	if c.Conn != 0 {
+		return c.connection(ctx, e, s, format)
+	}
+	if c.ID == 0 {
+		return usage(errors.New("no exchange given"), "mpproxy ls lists the numbers there are; --conn NUMBER shows a connection.")
+	}
 	if c.Layer != "" || c.Hex || c.Raw || c.Forwarded {
 		return c.layer(ctx, e, s, format)
 	}
@@ -53,7 +62,38 @@ func (c *showCommand) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	p := &paper{w: e.stdout, format: format}
+	if d.Row.Sev >= traffic.Warning || d.Row.Status >= 400 || d.Row.Fate == traffic.Broken {
+		if p.diagnoses, err = evidence.New(s, nil).Learnt(ctx, d.Row.Conn); err != nil {
+			return err
+		}
+	}
 	p.detail(d)
+	return p.err
+}
+
+// connection prints both legs of a connection, and why it failed.
+func (c *showCommand) connection(ctx context.Context, e *env, s *capture.Store, f view.Format) error {
+	conn, err := view.LoadConnection(ctx, s, c.Conn)
+	if errors.Is(err, capture.ErrNone) {
+		return usage(err, "mpproxy conns lists the numbers there are.")
+	}
+	if err != nil {
+		return err
+	}
+	p := &paper{w: e.stdout, format: f}
+	if p.diagnoses, err = evidence.New(s, nil).Learnt(ctx, c.Conn); err != nil {
+		return err
+	}
+	who, how := conn.Title(f)
+	p.line(who + "  " + how)
+	for _, side := range []traffic.Side{traffic.AgentSide, traffic.UpstreamSide} {
+		p.line("")
+		p.line(view.SideName(side))
+		for _, step := range conn.Leg(side, f) {
+			p.line(step.Line(f))
+		}
+	}
+	p.why()
 	return p.err
 }
 
@@ -139,7 +179,28 @@ func printLayer(w io.Writer, m *decode.Message, head []byte, name string, asHex,
 type paper struct {
 	w      io.Writer
 	format view.Format
-	err    error
+	// diagnoses are those of the exchange's connection.
+	diagnoses []diagnose.Finding
+	err       error
+}
+
+// why prints why the connection failed.
+func (p *paper) why() {
+	for i := range p.diagnoses {
+		x := &p.diagnoses[i]
+		if x.MootBy != "" {
+			continue
+		}
+		p.line("")
+		p.line(view.Clean(view.DiagnosisTitle(x), p.format.ASCII))
+		for _, part := range view.Diagnosis(x) {
+			label := part.Label
+			for _, words := range part.Lines {
+				p.line(fmt.Sprintf("  %-9s  %s", label, view.Clean(words, p.format.ASCII)))
+				label = ""
+			}
+		}
+	}
 }
 
 func (p *paper) line(s string) {
@@ -162,6 +223,7 @@ func (p *paper) detail(d *view.Detail) {
 	p.line("")
 	p.facts(d.TLS(p.format))
 	p.findings(d.Findings)
+	p.why()
 	p.message("Request", d.Exchange.Request.Head, d.Request)
 	p.message("Reply", d.Exchange.Reply.Head, d.Reply)
 	if d.Uploaded != nil {

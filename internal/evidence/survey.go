@@ -149,6 +149,14 @@ func (s *Survey) Conn(ctx context.Context, id traffic.ConnID) ([]diagnose.Findin
 	return s.judge(ctx, c)
 }
 
+// Learnt learns from all connections and judges one.
+func (s *Survey) Learnt(ctx context.Context, id traffic.ConnID) ([]diagnose.Finding, error) {
+	if err := s.Update(ctx); err != nil {
+		return nil, err
+	}
+	return s.Conn(ctx, id)
+}
+
 // Agents are how many agents were seen on all listeners, and how many of them
 // got in.
 func (s *Survey) Agents() (all, good int) {

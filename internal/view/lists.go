@@ -47,6 +47,8 @@ func legWord(c capture.ConnRow, s traffic.Side) string {
 		return "failed"
 	case address == "" && s == traffic.UpstreamSide:
 		return "-"
+	case s == traffic.UpstreamSide && c.UpstreamLeg.End == traffic.EndRefused:
+		return "refused"
 	}
 	return "plain"
 }
