@@ -16,8 +16,8 @@ type Item struct {
 	Kind, Endpoint, Method, Target string
 }
 
-// key is the same for exchanges that mean the same.
-func (i Item) key() string {
+// Key is the same for exchanges that mean the same.
+func (i Item) Key() string {
 	return strings.Join([]string{strings.ToLower(i.Agent), i.Kind, i.Endpoint, i.Method, meaning(i.Target)}, "\x00")
 }
 
@@ -48,13 +48,13 @@ type Pair struct{ A, B int }
 func Pairs(as, bs []Item) []Pair {
 	at := map[string][]int{}
 	for j, b := range bs {
-		k := b.key()
+		k := b.Key()
 		at[k] = append(at[k], j)
 	}
 	var out []Pair
 	taken := make([]bool, len(bs))
 	for i, a := range as {
-		k := a.key()
+		k := a.Key()
 		p := Pair{i, -1}
 		if len(at[k]) > 0 {
 			p.B, at[k] = at[k][0], at[k][1:]

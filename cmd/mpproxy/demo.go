@@ -107,7 +107,7 @@ func (c *demoCommand) play(ctx context.Context, s *session, scenario *mpsim.Scen
 	}
 	crowd := mpsim.Crowd{
 		Site: site, BaseURL: proxyURL(site.Native(), s.server), RootCAs: ca.Pool(),
-		Agents: c.Agents, Seed: c.Seed, Keep: keep,
+		Agents: c.Agents, Seed: c.Seed, Keep: keep, Own: c.own,
 	}
 	siteCtx, stopSite := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)

@@ -49,7 +49,7 @@ type commands struct {
 	Diagnose diagnoseCommand `cmd:"" help:"Why connections of a capture failed: cause, side, how sure, and what to do."`
 	Diff     diffCommand     `cmd:"" help:"Compare two captures or two exchanges by meaning; exit code 5 when they differ."`
 	Doctor   doctorCommand   `cmd:"" help:"Look at a management point as an agent would; without a URL, at this machine."`
-	Replay   replayCommand   `cmd:"" help:"Play a capture: its agents to a management point."`
+	Replay   replayCommand   `cmd:"" help:"Play a capture: its agents to a management point, or its management point to agents."`
 	Export   exportCommand   `cmd:"" help:"Write exchanges as HAR, JSON lines, pcapng, curl, PowerShell or Go tests."`
 	Explain  explainCommand  `cmd:"" help:"A code of Windows, WinHTTP, TLS, IIS, BITS or ConfigMgr in words, or a whole log line."`
 	Check    checkCommand    `cmd:"" help:"Check that a capture is whole."`

@@ -43,13 +43,14 @@ type replayCommand struct {
 	Connect          string        `help:"Connect to this address in place of the URL's host." placeholder:"HOST:PORT"`
 	Timeout          time.Duration `default:"1m" help:"How long one exchange may take."`
 	Changes          bool          `help:"List each thing that was made fresh."`
+	serveFlags
 	verdicts
 }
 
 // Run replays.
 func (c *replayCommand) Run(ctx context.Context, e *env) error {
-	if c.To == "" {
-		return usage(errors.New("no management point given to play to"), "Add --to https://mp02.contoso.com.")
+	if (c.To == "") == (c.Serve == "") {
+		return usage(errors.New("say which part to play: --to or --serve"), "--to https://mp02.contoso.com plays the agents, --serve 127.0.0.1:8443 the management point.")
 	}
 	f, err := parseFilter(c.Filter)
 	if err != nil {
@@ -60,6 +61,9 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	defer s.Close()
+	if c.Serve != "" {
+		return c.serve(ctx, e, s, f)
+	}
 	opts, err := c.options()
 	if err != nil {
 		return usage(err, "")

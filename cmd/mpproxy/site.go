@@ -42,7 +42,7 @@ type siteCommand struct {
 // simulated is what the commands with a simulated site have in common.
 type simulated struct {
 	PKI  string `name:"pki" type:"path" help:"Folder with the site's authority, made on first use: two sites with one folder trust each other's agents." placeholder:"DIR"`
-	Keys string `type:"path" help:"Write each agent's certificate and key to NAME.pem in this folder, for mpproxy replay --signing-key and --client-cert." placeholder:"DIR"`
+	Keys string `type:"path" help:"Folder with each agent's certificate and key, NAME.pem, made on first use: for mpproxy replay --signing-key and --client-cert." placeholder:"DIR"`
 }
 
 // authority is that of --pki, nil without.
@@ -66,6 +66,18 @@ func (c simulated) keep() (func(string, *tls.Certificate) error, error) {
 		file := filepath.Join(c.Keys, name+".pem")
 		return pki.WriteKeyPair(cert, file, file)
 	}, nil
+}
+
+// own is an agent's certificate and key in --keys, nil when there is none.
+func (c simulated) own(name string) *tls.Certificate {
+	if c.Keys == "" {
+		return nil
+	}
+	cert, err := pki.LoadKeyPair(filepath.Join(c.Keys, name+".pem"), "")
+	if err != nil {
+		return nil // it is made then
+	}
+	return cert
 }
 
 // Run is a site until it is told to stop.
@@ -165,7 +177,7 @@ func (c *siteCommand) send(ctx context.Context, e *env, site *mpsim.Site, self s
 	if err != nil {
 		return err
 	}
-	crowd.Keep = keep
+	crowd.Keep, crowd.Own = keep, c.own
 	if c.Trust != "" {
 		pool, err := pki.LoadPool(c.Trust)
 		if err != nil {

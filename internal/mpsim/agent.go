@@ -37,6 +37,8 @@ type AgentConfig struct {
 	// ClientCert is shown in TLS when asked for. nil is none, at a native site
 	// a certificate of the site's CA.
 	ClientCert *tls.Certificate
+	// Certificate is what it registers; nil makes one of Key.
+	Certificate *x509.Certificate
 	// Key signs messages and decrypts policies; nil makes a new RSA-2048 key.
 	// Agents that share a key look like clones of one disk.
 	Key *rsa.PrivateKey
@@ -158,6 +160,10 @@ func (a *Agent) makeKeys() (err error) {
 		a.key, a.signing = own, a.cfg.ClientCert.Leaf
 		return nil
 	}
+	if a.cfg.Certificate != nil {
+		a.signing, a.encryption = a.cfg.Certificate, a.cfg.Certificate
+		return nil
+	}
 	self, err := pki.SelfSigned(pki.IssueRequest{
 		CommonName: a.fqdn,
 		ExtraOIDs:  pki.AgentPurposes,
@@ -170,6 +176,21 @@ func (a *Agent) makeKeys() (err error) {
 	}
 	a.signing, a.encryption = self.Leaf, self.Leaf
 	return nil
+}
+
+// own takes an agent's certificate and key from before.
+func (c *AgentConfig) own(cert *tls.Certificate) {
+	if cert == nil {
+		return
+	}
+	if key, ok := cert.PrivateKey.(*rsa.PrivateKey); ok {
+		c.Key = key
+	}
+	if c.Site.cfg.Native {
+		c.ClientCert = cert
+	} else {
+		c.Certificate = cert.Leaf
+	}
 }
 
 // Credentials are the certificate that the agent registers, and its key: what

@@ -54,6 +54,8 @@ type Crowd struct {
 	// Keep is called with each agent's name, certificate and key before it
 	// lives; nil keeps nothing. Several goroutines may call it at once.
 	Keep func(name string, c *tls.Certificate) error
+	// Own is an agent's certificate and key from before; nil for none.
+	Own func(name string) *tls.Certificate
 }
 
 // failureLimit bounds the failures that an error names.
@@ -97,11 +99,15 @@ func (c Crowd) live(ctx context.Context, i int) (Account, error) {
 	if ctx.Err() != nil {
 		return newAccount(), ctx.Err()
 	}
-	agent, err := NewAgent(AgentConfig{
+	cfg := AgentConfig{
 		Site: c.Site, Name: fmt.Sprintf("WS-%04d", i+1),
 		BaseURL: c.BaseURL, ProxyURL: c.ProxyURL, RootCAs: c.RootCAs,
 		Seed: c.Seed, Now: c.Now, Pause: c.Pause,
-	})
+	}
+	if c.Own != nil {
+		cfg.own(c.Own(cfg.Name))
+	}
+	agent, err := NewAgent(cfg)
 	if err != nil {
 		return newAccount(), err
 	}
