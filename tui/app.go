@@ -24,7 +24,9 @@ import (
 	"github.com/rivo/tview"
 
 	"mpproxy/capture"
+	"mpproxy/internal/diff"
 	"mpproxy/internal/view"
+	"mpproxy/traffic"
 )
 
 // Config is what a screen shows, and how. Only Store is needed.
@@ -43,6 +45,9 @@ type Config struct {
 	Filter string
 	// Screen is what to draw on, not yet opened; nil is the terminal.
 	Screen tcell.Screen
+	// Replay sends an exchange's request to a management point and compares the
+	// replies; it gives what was made fresh too. Nil sends nothing.
+	Replay func(ctx context.Context, id traffic.ExchangeID, url string) (diff.Outcome, []string, error)
 	// Log takes what the screen has to say about itself; nil discards.
 	Log *slog.Logger
 	// Now is the clock, nil is time.Now.

@@ -26,6 +26,8 @@ const (
 	inFindings scope = "in the list of findings"
 	inStats    scope = "in the statistics"
 	inConn     scope = "in a connection"
+
+	inDifference scope = "in a comparison"
 )
 
 // key is one thing that a key does. Dispatch, footer, help and palette are made
@@ -65,6 +67,8 @@ func keys() []key {
 		{inDetail, []stroke{"]"}, "finding", "the next finding of this exchange", 6, nil, detailDo((*detail).nextFinding)},
 		{inDetail, []stroke{"["}, "finding-back", "the finding before", 0, nil, detailDo((*detail).previousFinding)},
 
+		{inDifference, []stroke{"~"}, "varied", "show what differs and may, or hide it", 1, nil, differenceDo((*difference).toggleVaried)},
+
 		{inConn, []stroke{"Tab"}, "leg", "the other leg, where there is room for one", 1, nil, connDo((*connection).otherLeg)},
 		{inConn, []stroke{"]"}, "finding", "the next diagnosis", 2, nil, connDo((*connection).nextFinding)},
 		{inConn, []stroke{"v"}, "records", "the raw records, or the ladder again", 3, nil, connDo((*connection).toggleRaw)},
@@ -96,6 +100,8 @@ func keys() []key {
 
 		{inExchange, []stroke{"c", "y"}, "copy", "copy a line, a text, a command", 8, nil, (*app).copyMenu},
 		{inExchange, []stroke{"T"}, "tls", "the connection: both legs' handshakes, and why it failed", 9, nil, (*app).openConnOf},
+		{inExchange, []stroke{"D"}, "compare", "compare with the marked exchange, or with what went on in its place", 0, nil, (*app).compareExchange},
+		{inExchange, []stroke{"r"}, "replay", "send this request to a management point and compare the reply", 0, canReplay, (*app).askReplay},
 		{inExchange, []stroke{";"}, "note", "write a note on this exchange", 0, nil, (*app).editNote},
 
 		{everywhere, []stroke{":"}, "command", "do anything by its name", 9, nil, (*app).editCommand},

@@ -31,6 +31,6 @@ func (c *openCommand) Run(ctx context.Context, e *env) error {
 		return usage(fmt.Errorf("open %s: there is no terminal to draw on", c.File), "mpproxy ls and mpproxy tail print the same.")
 	}
 	return tui.Run(ctx, tui.Config{
-		Store: s, Theme: c.Theme, Format: output{UTC: c.UTC, ASCII: c.ASCII}.format(e), Filter: f.String(),
+		Store: s, Replay: replayOne(s), Theme: c.Theme, Format: output{UTC: c.UTC, ASCII: c.ASCII}.format(e), Filter: f.String(),
 	})
 }

@@ -17,10 +17,14 @@ import (
 	"strings"
 	"time"
 
+	"mpproxy/capture"
+	"mpproxy/compare"
 	"mpproxy/decode"
+	"mpproxy/internal/diff"
 	"mpproxy/internal/pki"
 	"mpproxy/proxy"
 	"mpproxy/replay"
+	"mpproxy/traffic"
 )
 
 // replayCommand is "mpproxy replay".
@@ -333,5 +337,41 @@ func (t *tally) say(w io.Writer) {
 	}
 	if t.failed > 0 {
 		fmt.Fprintf(w, "%d exchanges got no reply\n", t.failed)
+	}
+}
+
+// replayOne is how the screen sends one exchange to a management point: with the
+// system's authorities, and no certificates and keys, for which the command has
+// flags.
+func replayOne(s *capture.Store) func(context.Context, traffic.ExchangeID, string) (diff.Outcome, []string, error) {
+	return func(ctx context.Context, id traffic.ExchangeID, url string) (out diff.Outcome, notes []string, err error) {
+		c := &replayCommand{To: url, Speed: "max", Timeout: time.Minute, UpstreamTLSMax: "1.2"}
+		opts, err := c.options()
+		if err != nil {
+			return out, nil, err
+		}
+		opts.Vary = compare.Standard()
+		f, err := parseFilter([]string{fmt.Sprintf("id:%d", id)})
+		if err != nil {
+			return out, nil, err
+		}
+		plan, err := replay.Prepare(ctx, s, f)
+		if err != nil {
+			return out, nil, err
+		}
+		for _, l := range plan.Left {
+			return out, nil, fmt.Errorf("exchange %d cannot be replayed: %s", id, l.Why)
+		}
+		err = plan.Run(ctx, opts, func(p replay.Played) error {
+			out = p.Outcome
+			for _, ch := range p.Changes {
+				notes = append(notes, fmt.Sprintf("made fresh: %s %s → %s", ch.What, ch.Before, ch.After))
+			}
+			for _, what := range p.Unsigned {
+				notes = append(notes, "sent as captured, so it may not verify: "+what)
+			}
+			return p.Err
+		})
+		return out, notes, err
 	}
 }

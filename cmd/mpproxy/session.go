@@ -170,7 +170,8 @@ func (s *session) draw(ctx context.Context) (err error) {
 		}
 	}()
 	return tui.Run(ctx, tui.Config{
-		Store: s.store, Soon: s.recorder.Committed(), Theme: s.Theme, Format: s.format(s.env), Log: s.log,
+		Replay: replayOne(s.store),
+		Store:  s.store, Soon: s.recorder.Committed(), Theme: s.Theme, Format: s.format(s.env), Log: s.log,
 		Live: &tui.Live{Connections: s.server.Open, Recorder: s.recorder.Stats},
 	})
 }
