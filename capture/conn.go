@@ -35,7 +35,7 @@ func (c *openConn) handshake(h *traffic.Handshake) {
 		return
 	}
 	c.agentTLS = tlsVersion(h)
-	c.certified = c.certified || h.TLS != nil && len(h.TLS.PeerCertificates) > 0
+	c.certified = c.certified || h.TLS != nil && len(h.PeerCertificates) > 0
 }
 
 // tlsVersion is a handshake's version as filters write it, "1.2"; empty when

@@ -20,11 +20,15 @@ func TestConn(t *testing.T) {
 		Side: traffic.AgentSide, Began: start, Ended: start.Add(time.Millisecond), In: []byte{22, 3, 1}, Out: []byte{22, 3, 3},
 		TLS: &traffic.TLSInfo{
 			Version: 0x0303, Suite: 0xc02f, VersionName: "TLS 1.2", SuiteName: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-			ServerName: "mp01.lab.example", ALPN: "http/1.1", ClientCertAsked: true, OwnCertificates: [][]byte{leaf, ca},
+			ServerName: "mp01.lab.example", ALPN: "http/1.1",
 		},
+		InMarks: traffic.Marks{{Offset: 2, After: time.Millisecond}, {Offset: 3, After: 3 * time.Millisecond}}, OutMarks: traffic.Marks{{Offset: 3, After: time.Millisecond}},
+		ClientCertAsked: true, OwnCertificates: [][]byte{leaf, ca},
 	}
 	upstream := &traffic.Handshake{
 		Side: traffic.UpstreamSide, Began: start, Ended: start, In: []byte{21}, Out: []byte{22}, Err: "remote error: tls: handshake failure",
+		PeerCertificates: [][]byte{leaf}, ClientCertAsked: true,
+		Asked: &traffic.CertificateAsked{Authorities: [][]byte{{0x30, 0}}, Count: 2, Size: 9, Identity: "none, since mpproxy was given none", Unsuited: "no"},
 	}
 	c := traffic.Conn{
 		ID: 1, Listener: "https://127.0.0.1:8443", Mode: "reverse", Agent: "192.0.2.77:51322", Upstream: "mp01.lab.example:443",
@@ -33,6 +37,10 @@ func TestConn(t *testing.T) {
 		UpstreamLeg: traffic.Leg{
 			Address: "198.51.100.5:443", BytesIn: 3, BytesOut: 4, Handshake: upstream, End: traffic.EndAlert,
 			EndedAt: start, Err: "alert 40",
+			After: &traffic.Afterwards{
+				In: []traffic.Record{{Type: 22, Length: 40, At: start.UnixMicro()}}, LastIn: 26, LastOut: 40,
+				Again: &traffic.CertificateAsked{Identity: "CN=mpproxy"}, AskedAt: start.UnixMicro(), Shown: leaf, WriteErr: "broken pipe",
+			},
 		},
 		Findings: []traffic.Finding{{
 			Kind: &traffic.FindingKind{Code: "tls-test", Ref: "A1", Severity: traffic.Error, Title: "T", Why: "W", Remedy: "R", Inferred: true},

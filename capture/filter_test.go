@@ -23,7 +23,7 @@ var testKinds = []*traffic.FindingKind{
 func playVariety(t testing.TB, p *play) {
 	hello := &traffic.Handshake{
 		Side: traffic.AgentSide, Began: start, Ended: start, In: []byte{22}, Out: []byte{22},
-		TLS: &traffic.TLSInfo{Version: 0x0303, VersionName: "TLS 1.2", PeerCertificates: [][]byte{{1, 2, 3}}},
+		TLS: &traffic.TLSInfo{Version: 0x0303, VersionName: "TLS 1.2"}, PeerCertificates: [][]byte{{1, 2, 3}},
 	}
 	playSamples(t, p)
 	for i, agent := range []string{"192.0.2.13:1", "192.0.2.77:2", "[2001:db8::7]:3", "198.51.100.9:4"} {

@@ -60,10 +60,10 @@ type ConnRow struct {
 }
 
 const connColumns = `SELECT c.id, l.text, m.text, c.agent, u.text, c.opened_us, c.closed_us,
-		c.agent_address, c.agent_in, c.agent_out, ae.text, c.agent_ended_us, c.agent_err, at.text,
-		c.upstream_address, c.upstream_in, c.upstream_out, ue.text, c.upstream_ended_us, c.upstream_err, ut.text, c.sev,
+		c.agent_address, c.agent_in, c.agent_out, ae.text, c.agent_ended_us, c.agent_err, at.text, c.agent_after,
+		c.upstream_address, c.upstream_in, c.upstream_out, ue.text, c.upstream_ended_us, c.upstream_err, ut.text, c.upstream_after, c.sev,
 		(SELECT count(*) FROM handshake h WHERE h.conn = c.id),
-		(SELECT count(*) FROM handshake h WHERE h.conn = c.id AND h.version IS NULL),
+		(SELECT count(*) FROM handshake h WHERE h.conn = c.id AND h.version IS NULL AND NOT h.passed),
 		(SELECT count(*) FROM list x WHERE x.conn = c.id)
 	FROM conn c JOIN name l ON l.id = c.listener JOIN name m ON m.id = c.mode JOIN name u ON u.id = c.upstream
 		JOIN name ae ON ae.id = c.agent_end JOIN name ue ON ue.id = c.upstream_end
@@ -72,12 +72,14 @@ const connColumns = `SELECT c.id, l.text, m.text, c.agent, u.text, c.opened_us, 
 func scanConn(rows *sql.Rows) (c ConnRow, err error) {
 	a, u := &c.AgentLeg, &c.UpstreamLeg
 	var opened, closed, agentEnded, upstreamEnded sql.NullInt64
+	var agentAfter, upstreamAfter sql.NullString
 	err = rows.Scan(&c.ID, &c.Listener, &c.Mode, &c.Agent, &c.Upstream, &opened, &closed,
-		&a.Address, &a.BytesIn, &a.BytesOut, &a.End, &agentEnded, &a.Err, &c.AgentTLS,
-		&u.Address, &u.BytesIn, &u.BytesOut, &u.End, &upstreamEnded, &u.Err, &c.UpstreamTLS, &c.Sev,
+		&a.Address, &a.BytesIn, &a.BytesOut, &a.End, &agentEnded, &a.Err, &c.AgentTLS, &agentAfter,
+		&u.Address, &u.BytesIn, &u.BytesOut, &u.End, &upstreamEnded, &u.Err, &c.UpstreamTLS, &upstreamAfter, &c.Sev,
 		&c.Handshakes, &c.Failed, &c.Exchanges)
 	c.Opened, c.Closed = instant(opened), instant(closed)
 	a.EndedAt, u.EndedAt = instant(agentEnded), instant(upstreamEnded)
+	a.After, u.After = unpacked[traffic.Afterwards](agentAfter), unpacked[traffic.Afterwards](upstreamAfter)
 	return c, err
 }
 
@@ -105,27 +107,12 @@ func (s *Store) Conns(ctx context.Context, from traffic.ConnID, way Way, n int) 
 
 // handshakes are a connection's, in the order in which they were over.
 func (s *Store) handshakes(ctx context.Context, id traffic.ConnID) ([]*traffic.Handshake, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, leg, began_us, ended_us, bytes_in, bytes_out, err,
-			version, suite, version_name, suite_name, server_name, alpn, resumed, client_cert_asked
+	rows, err := s.db.QueryContext(ctx, `SELECT id, leg, began_us, ended_us, bytes_in, bytes_out, marks_in, marks_out,
+			err, passed, client_cert_asked, asked, version, suite, version_name, suite_name, server_name, alpn, resumed
 		FROM handshake WHERE conn = ? ORDER BY id`, id)
 	var ids []int64
 	hs, err := collect(rows, err, func(rows *sql.Rows) (*traffic.Handshake, error) {
-		h := &traffic.Handshake{}
-		t := &traffic.TLSInfo{}
-		var row int64
-		var began, ended, version, suite sql.NullInt64
-		var versionName, suiteName, serverName, alpn sql.NullString
-		var resumed, asked sql.NullBool
-		err := rows.Scan(&row, &h.Side, &began, &ended, &h.In, &h.Out, &h.Err,
-			&version, &suite, &versionName, &suiteName, &serverName, &alpn, &resumed, &asked)
-		h.Began, h.Ended = instant(began), instant(ended)
-		if version.Valid {
-			t.Version, t.Suite = uint16(version.Int64), uint16(suite.Int64)
-			t.VersionName, t.SuiteName = versionName.String, suiteName.String
-			t.ServerName, t.ALPN = serverName.String, alpn.String
-			t.Resumed, t.ClientCertAsked = resumed.Bool, asked.Bool
-			h.TLS = t
-		}
+		h, row, err := scanHandshake(rows)
 		ids = append(ids, row)
 		return h, err
 	})
@@ -133,17 +120,33 @@ func (s *Store) handshakes(ctx context.Context, id traffic.ConnID) ([]*traffic.H
 		return nil, err
 	}
 	for i, h := range hs {
-		if h.TLS == nil {
-			continue
-		}
-		if err := s.certificates(ctx, ids[i], h.TLS); err != nil {
+		if err := s.certificates(ctx, ids[i], h); err != nil {
 			return nil, err
 		}
 	}
 	return hs, nil
 }
 
-func (s *Store) certificates(ctx context.Context, handshake int64, t *traffic.TLSInfo) error {
+func scanHandshake(rows *sql.Rows) (h *traffic.Handshake, row int64, err error) {
+	h = &traffic.Handshake{}
+	var began, ended, version, suite sql.NullInt64
+	var marksIn, marksOut, asked, versionName, suiteName, serverName, alpn sql.NullString
+	var resumed sql.NullBool
+	err = rows.Scan(&row, &h.Side, &began, &ended, &h.In, &h.Out, &marksIn, &marksOut, &h.Err, &h.PassedThrough, &h.ClientCertAsked, &asked,
+		&version, &suite, &versionName, &suiteName, &serverName, &alpn, &resumed)
+	h.Began, h.Ended = instant(began), instant(ended)
+	h.InMarks, h.OutMarks = unpackedMarks(marksIn), unpackedMarks(marksOut)
+	h.Asked = unpacked[traffic.CertificateAsked](asked)
+	if version.Valid {
+		h.TLS = &traffic.TLSInfo{
+			Version: uint16(version.Int64), Suite: uint16(suite.Int64), VersionName: versionName.String, SuiteName: suiteName.String,
+			ServerName: serverName.String, ALPN: alpn.String, Resumed: resumed.Bool,
+		}
+	}
+	return h, row, err
+}
+
+func (s *Store) certificates(ctx context.Context, handshake int64, h *traffic.Handshake) error {
 	rows, err := s.db.QueryContext(ctx, `SELECT h.own, c.der FROM handshake_certificate h JOIN certificate c ON c.id = h.certificate
 		WHERE h.handshake = ? ORDER BY h.own, h.pos`, handshake)
 	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
@@ -151,9 +154,9 @@ func (s *Store) certificates(ctx context.Context, handshake int64, t *traffic.TL
 		var der []byte
 		err := rows.Scan(&own, &der)
 		if own {
-			t.OwnCertificates = append(t.OwnCertificates, der)
+			h.OwnCertificates = append(h.OwnCertificates, der)
 		} else {
-			t.PeerCertificates = append(t.PeerCertificates, der)
+			h.PeerCertificates = append(h.PeerCertificates, der)
 		}
 		return struct{}{}, err
 	})

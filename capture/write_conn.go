@@ -18,12 +18,12 @@ func (w *writer) storeConn(c *openConn) error {
 		}
 	}
 	err = w.exec(`INSERT INTO conn (id, listener, mode, agent, upstream, opened_us, closed_us,
-			agent_address, agent_in, agent_out, agent_end, agent_ended_us, agent_err, agent_tls,
-			upstream_address, upstream_in, upstream_out, upstream_end, upstream_ended_us, upstream_err, upstream_tls, sev)
-		VALUES (?,?,?,?,?,?,?, ?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?)`,
+			agent_address, agent_in, agent_out, agent_end, agent_ended_us, agent_err, agent_tls, agent_after,
+			upstream_address, upstream_in, upstream_out, upstream_end, upstream_ended_us, upstream_err, upstream_tls, upstream_after, sev)
+		VALUES (?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?)`,
 		c.ID, names[0], names[1], plain(c.Agent), names[2], c.Opened.UnixMicro(), micros(c.Closed),
-		plain(a.Address), a.BytesIn, a.BytesOut, names[3], micros(a.EndedAt), plain(a.Err), names[5],
-		plain(u.Address), u.BytesIn, u.BytesOut, names[4], micros(u.EndedAt), plain(u.Err), names[6],
+		plain(a.Address), a.BytesIn, a.BytesOut, names[3], micros(a.EndedAt), plain(a.Err), names[5], packed(a.After),
+		plain(u.Address), u.BytesIn, u.BytesOut, names[4], micros(u.EndedAt), plain(u.Err), names[6], packed(u.After),
 		traffic.Worst(c.Findings))
 	if err != nil || !c.closed {
 		return err
@@ -33,21 +33,23 @@ func (w *writer) storeConn(c *openConn) error {
 
 func (w *writer) storeHandshake(e traffic.HandshakeOver) error {
 	h := e.Handshake
-	args := []any{e.Conn, h.Side, micros(h.Began), micros(h.Ended), blob(h.In), blob(h.Out), plain(h.Err)}
+	args := []any{
+		e.Conn, h.Side, micros(h.Began), micros(h.Ended), blob(h.In), blob(h.Out), packedMarks(h.InMarks), packedMarks(h.OutMarks),
+		plain(h.Err), h.PassedThrough, h.ClientCertAsked, packed(h.Asked),
+	}
 	if t := h.TLS; t != nil {
-		args = append(args, t.Version, t.Suite, plain(t.VersionName), plain(t.SuiteName), plain(t.ServerName), plain(t.ALPN),
-			t.Resumed, t.ClientCertAsked)
+		args = append(args, t.Version, t.Suite, plain(t.VersionName), plain(t.SuiteName), plain(t.ServerName), plain(t.ALPN), t.Resumed)
 	} else {
-		args = append(args, nil, nil, nil, nil, nil, nil, nil, nil)
+		args = append(args, nil, nil, nil, nil, nil, nil, nil)
 	}
 	var id int64
-	err := w.row(`INSERT INTO handshake (conn, leg, began_us, ended_us, bytes_in, bytes_out, err,
-			version, suite, version_name, suite_name, server_name, alpn, resumed, client_cert_asked)
-		VALUES (?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?) RETURNING id`, args, &id)
-	if err != nil || h.TLS == nil {
+	err := w.row(`INSERT INTO handshake (conn, leg, began_us, ended_us, bytes_in, bytes_out, marks_in, marks_out,
+			err, passed, client_cert_asked, asked, version, suite, version_name, suite_name, server_name, alpn, resumed)
+		VALUES (?,?,?,?,?,?,?,?, ?,?,?,?, ?,?,?,?,?,?,?) RETURNING id`, args, &id)
+	if err != nil {
 		return err
 	}
-	for own, chain := range [][][]byte{h.TLS.PeerCertificates, h.TLS.OwnCertificates} {
+	for own, chain := range [][][]byte{h.PeerCertificates, h.OwnCertificates} {
 		for pos, der := range chain {
 			if err := w.storeCertificate(id, own, pos, der); err != nil {
 				return err

@@ -21,7 +21,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{name: "the server's certificate is no certificate", ref: "A19", code: "tls-server-cert-unreadable", sure: "certain", evidence: func() Evidence {
 			c := conn()
-			c.UpstreamLeg.Handshake = &traffic.Handshake{Side: traffic.UpstreamSide, Began: now, Ended: now, TLS: &traffic.TLSInfo{PeerCertificates: [][]byte{{0x30, 0x03, 1, 2, 3}}}}
+			c.UpstreamLeg.Handshake = &traffic.Handshake{Side: traffic.UpstreamSide, Began: now, Ended: now, TLS: &traffic.TLSInfo{}, PeerCertificates: [][]byte{{0x30, 0x03, 1, 2, 3}}}
 			return Evidence{Conn: c}
 		}},
 		{name: "a second renegotiation", ref: "M10", code: "upstream-renegotiates", sure: "certain", evidence: func() Evidence {
@@ -45,7 +45,7 @@ func TestJudge(t *testing.T) {
 func TestHealthCheck(t *testing.T) {
 	ask := func(agent string) string {
 		c := &traffic.Conn{Agent: agent, UpstreamLeg: traffic.Leg{Address: "192.0.2.5:443"}}
-		c.AgentLeg.Handshake = &traffic.Handshake{Side: traffic.AgentSide, TLS: &traffic.TLSInfo{ClientCertAsked: true}}
+		c.AgentLeg.Handshake = &traffic.Handshake{Side: traffic.AgentSide, TLS: &traffic.TLSInfo{}, ClientCertAsked: true}
 		x := Exchange{ID: 1, Method: "GET", Target: "/SMS_MP/.sms_aut?MPLIST", Status: 403, Reason: "Forbidden"}
 		fs := Judge(Evidence{Conn: c, Exchanges: []Exchange{x}})
 		if len(fs) == 0 || fs[0].Kind.Ref != "A12" {
@@ -124,7 +124,7 @@ func FuzzJudge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in, out []byte, err string, shape uint8) {
 		hs := &traffic.Handshake{Side: traffic.AgentSide, In: in, Out: out, Err: err}
 		if shape&1 != 0 {
-			hs.TLS = &traffic.TLSInfo{PeerCertificates: [][]byte{in, out}, OwnCertificates: [][]byte{out}}
+			hs.TLS, hs.PeerCertificates, hs.OwnCertificates = &traffic.TLSInfo{}, [][]byte{in, out}, [][]byte{out}
 		}
 		up := &traffic.Handshake{Side: traffic.UpstreamSide, In: out, Out: in, Err: err}
 		c := &traffic.Conn{Closed: time.Unix(1, 0), AgentLeg: traffic.Leg{BytesIn: int64(len(in)), Handshake: hs, End: traffic.EndFIN}}
@@ -132,7 +132,7 @@ func FuzzJudge(f *testing.F) {
 			c.UpstreamLeg = traffic.Leg{Handshake: up, End: traffic.EndReset, Err: err}
 		}
 		if shape&4 != 0 {
-			hs.Err = "" // passed through
+			hs.Err, hs.PassedThrough = "", true
 		}
 		x := Exchange{ID: 1, Method: "CCM_POST", Target: string(in), Status: 400 + int(shape)%120, Reason: err, Err: err}
 		for _, found := range Judge(Evidence{Conn: c, Exchanges: []Exchange{x}}) {

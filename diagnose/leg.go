@@ -47,7 +47,7 @@ func readLeg(side traffic.Side, end traffic.Leg) *leg {
 	}
 	l.tr = tlsrecord.Parse(client, server)
 	l.stage = l.tr.Stage()
-	l.sealed = side == traffic.AgentSide && hs.Err == "" && hs.TLS == nil
+	l.sealed = hs.PassedThrough
 	l.server = readChain(ders(l.tr.Certificate(tlsrecord.Server)))
 	l.client = readChain(ders(l.tr.Certificate(tlsrecord.Client)))
 	l.fromTLS()
@@ -68,13 +68,9 @@ func ders(c *tlsrecord.Certificate) [][]byte {
 	return out
 }
 
-// fromTLS adds the chains that crypto/tls has decrypted.
+// fromTLS adds the chains that crypto/tls has decrypted or was given.
 func (l *leg) fromTLS() {
-	t := l.hs.TLS
-	if t == nil {
-		return
-	}
-	agents, ours := readChain(t.PeerCertificates), readChain(t.OwnCertificates)
+	agents, ours := readChain(l.hs.PeerCertificates), readChain(l.hs.OwnCertificates)
 	if l.side == traffic.UpstreamSide {
 		agents, ours = ours, agents
 	}
@@ -193,7 +189,7 @@ func (l *leg) says(from tlsrecord.Side, codes ...tlsrecord.AlertCode) bool {
 // asked is true when the server asked for a client certificate, as far as it
 // is known.
 func (l *leg) asked() bool {
-	return l.tr.CertificateRequest() != nil || l.hs.TLS != nil && l.hs.TLS.ClientCertAsked
+	return l.tr.CertificateRequest() != nil || l.hs.ClientCertAsked
 }
 
 // showedNone is true when the client answered with an empty Certificate.

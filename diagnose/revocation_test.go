@@ -55,7 +55,7 @@ func TestRevocationEvidence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := &traffic.Conn{ID: 1, Opened: now, Closed: now, AgentLeg: traffic.Leg{BytesIn: 1}}
-			conn.UpstreamLeg.Handshake = &traffic.Handshake{Side: traffic.UpstreamSide, Began: now, Ended: now, TLS: &traffic.TLSInfo{PeerCertificates: [][]byte{der}}}
+			conn.UpstreamLeg.Handshake = &traffic.Handshake{Side: traffic.UpstreamSide, Began: now, Ended: now, TLS: &traffic.TLSInfo{}, PeerCertificates: [][]byte{der}}
 			fs := Judge(Evidence{Conn: conn, Revocations: NewRevocations(c.lists), Probe: true, Now: now.AddDate(0, 0, 3)})
 			code, sure := "", ""
 			if len(fs) > 0 {

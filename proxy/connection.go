@@ -175,12 +175,12 @@ func (c *connection) close() {
 	c.linger()
 	c.agent.tap.Close()
 	agentTLS := c.facts.AgentLeg.Handshake
-	c.facts.AgentLeg = c.agent.tap.leg()
+	c.facts.AgentLeg = c.agent.leg()
 	c.facts.AgentLeg.Handshake = agentTLS
 	if c.up != nil {
 		c.up.tap.Close()
 		upTLS := c.facts.UpstreamLeg.Handshake
-		c.facts.UpstreamLeg = c.up.tap.leg()
+		c.facts.UpstreamLeg = c.up.leg()
 		c.facts.UpstreamLeg.Handshake = upTLS
 	}
 	c.facts.Closed = c.s.Now()
@@ -212,7 +212,7 @@ func (c *connection) checkName(upstream *traffic.Handshake) {
 	if a == nil || a.TLS == nil || upstream.TLS == nil || a.TLS.ServerName == "" {
 		return
 	}
-	cert := leafOf(upstream.TLS)
+	cert := leafOf(upstream)
 	if cert == nil || cert.VerifyHostname(a.TLS.ServerName) == nil {
 		return
 	}

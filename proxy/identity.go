@@ -66,10 +66,10 @@ func (c *connection) fits(row *ClientCertificate) bool {
 // agentIs compares a pattern with the certificate that the agent has shown.
 func (c *connection) agentIs(pattern string) bool {
 	hs := c.facts.AgentLeg.Handshake
-	if hs == nil || hs.TLS == nil {
+	if hs == nil {
 		return false
 	}
-	leaf := leafOf(hs.TLS)
+	leaf := leafOf(hs)
 	return leaf != nil && (like(pattern, leaf.Subject.String()) || like(pattern, leaf.Subject.CommonName))
 }
 

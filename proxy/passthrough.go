@@ -28,7 +28,7 @@ func (c *connection) staysSealed() bool {
 // that sees them: its first bytes have both sides' handshakes.
 func (c *connection) passThrough(ctx context.Context, t Target, head traffic.Head, evidence *tap) {
 	evidence.keep()
-	hs := &traffic.Handshake{Side: traffic.AgentSide, Began: c.s.Now()}
+	hs := &traffic.Handshake{Side: traffic.AgentSide, PassedThrough: true}
 	if len(c.l.Routes) > 0 && c.l.Mode == Reverse {
 		t = c.l.upstreamFor(c.helloName())
 	}
@@ -36,7 +36,8 @@ func (c *connection) passThrough(ctx context.Context, t Target, head traffic.Hea
 	r := &relay{c: c, agent: c.agent, owed: make(chan *flight, maxOwed), sealed: &head}
 	_ = c.relayTo(ctx, t, r) // its failure is recorded
 	hs.Ended = c.s.Now()
-	if hs.In, hs.Out = evidence.taken(); len(hs.In) > 0 {
+	if evidence.taken(hs); len(hs.In) > 0 {
+		c.agent.evidence = evidence
 		c.facts.AgentLeg.Handshake = c.tell(hs)
 	}
 }

@@ -98,8 +98,8 @@ func TestIdentityOnlyForAgents(t *testing.T) {
 		if (string(got) == okReply) != has {
 			t.Errorf("agent with certificate %v got %q", has, got)
 		}
-		if up.TLS != nil && (len(up.TLS.OwnCertificates) > 0) != has {
-			t.Errorf("agent with certificate %v: %d were shown", has, len(up.TLS.OwnCertificates))
+		if up.TLS != nil && (len(up.OwnCertificates) > 0) != has {
+			t.Errorf("agent with certificate %v: %d were shown", has, len(up.OwnCertificates))
 		}
 	}
 }

@@ -36,16 +36,50 @@ var (
 type link struct {
 	conn net.Conn // the tap itself, or TLS above it
 	tap  *tap
-	in   inbox
+	// evidence is the tap right under TLS: tap itself, but in a CONNECT.
+	evidence *tap
+	in       inbox
 }
 
 func newLink(conn net.Conn, t *tap) *link {
-	return &link{conn: conn, tap: t, in: inbox{src: conn}}
+	return &link{conn: conn, tap: t, evidence: t, in: inbox{src: conn}}
+}
+
+// newTLSLink is a leg with TLS above evidence, and above t in the end.
+func newTLSLink(conn *tls.Conn, t, evidence *tap) *link {
+	l := newLink(&tlsConn{Conn: conn, tap: t}, t)
+	l.evidence = evidence
+	return l
+}
+
+// tlsConn notes on its tap what crypto/tls says when it ends the leg.
+type tlsConn struct {
+	*tls.Conn
+	tap *tap
+}
+
+func (c *tlsConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.tap.said(err)
+	return n, err
+}
+
+func (c *tlsConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.tap.said(err)
+	return n, err
+}
+
+// leg is the link's story as the capture keeps it.
+func (l *link) leg() traffic.Leg {
+	leg := l.tap.leg()
+	leg.After = l.evidence.after()
+	return leg
 }
 
 // closeWrite passes an orderly end on: close_notify, then FIN.
 func (l *link) closeWrite() {
-	if t, ok := l.conn.(*tls.Conn); ok {
+	if t, ok := l.conn.(*tlsConn); ok {
 		_ = t.CloseWrite() // the peer may be gone already
 	}
 	_ = l.tap.CloseWrite()

@@ -268,10 +268,10 @@ func TestTLSOnBothLegs(t *testing.T) {
 			if a.TLS.Version != v || u.TLS.Version != v || a.TLS.ServerName != "mp01.lab.example" {
 				t.Errorf("negotiated %s %q and %s", a.TLS.VersionName, a.TLS.ServerName, u.TLS.VersionName)
 			}
-			if len(a.TLS.PeerCertificates) == 0 || !bytes.Equal(a.TLS.PeerCertificates[0], agentCert.Certificate[0]) {
+			if len(a.PeerCertificates) == 0 || !bytes.Equal(a.PeerCertificates[0], agentCert.Certificate[0]) {
 				t.Error("the agent's client certificate was not recorded")
 			}
-			if !u.TLS.ClientCertAsked || len(u.TLS.OwnCertificates) == 0 || !bytes.Equal(u.TLS.OwnCertificates[0], proxyCert.Certificate[0]) {
+			if !u.ClientCertAsked || len(u.OwnCertificates) == 0 || !bytes.Equal(u.OwnCertificates[0], proxyCert.Certificate[0]) {
 				t.Error("the certificate shown to the management point was not recorded")
 			}
 			for _, h := range []*traffic.Handshake{a, u} {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,18 +17,28 @@ import (
 // tap is a net.Conn that remembers: how many bytes passed, the first of them
 // until it is told to stop, and how and when the peer ended it. Under a TLS
 // leg it keeps what crypto/tls does not tell: the raw handshake and its
-// alerts.
+// alerts, and of what follows the types of the records.
 type tap struct {
 	net.Conn
 	now     func() time.Time
 	in, out atomic.Int64
-	// keeping is true while the first bytes are kept.
-	keeping atomic.Bool
+	// keeping is true while the first bytes are kept, secure from then on.
+	keeping, secure atomic.Bool
 
 	mu            sync.Mutex
 	pushed        []byte // read but given back
+	began         time.Time
 	firstIn       []byte
 	firstOut      []byte
+	inMarks       traffic.Marks
+	outMarks      traffic.Marks
+	inRecords     records
+	outRecords    records
+	again         *traffic.CertificateAsked
+	askedAt       time.Time
+	shownAgain    []byte
+	writeErr      string
+	tlsErr        string
 	end           traffic.End
 	endedAt       time.Time
 	endErr        string
@@ -38,17 +49,67 @@ func newTap(c net.Conn, now func() time.Time) *tap {
 	return &tap{Conn: c, now: now}
 }
 
-// keep begins to keep the first bytes of both directions.
-func (t *tap) keep() { t.keeping.Store(true) }
+// keep begins to keep the first bytes of both directions, and to follow their
+// records.
+func (t *tap) keep() {
+	t.began = t.now()
+	t.keeping.Store(true)
+	t.secure.Store(true)
+}
 
-// taken stops keeping and returns what was kept.
-func (t *tap) taken() (in, out []byte) {
+// taken stops keeping and gives what was kept to a handshake.
+func (t *tap) taken(hs *traffic.Handshake) {
 	t.keeping.Store(false)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	in, out = t.firstIn, t.firstOut
-	t.firstIn, t.firstOut = nil, nil
-	return in, out
+	hs.Began = t.began
+	hs.In, hs.Out, hs.InMarks, hs.OutMarks = t.firstIn, t.firstOut, t.inMarks, t.outMarks
+	t.firstIn, t.firstOut, t.inMarks, t.outMarks = nil, nil, nil, nil
+}
+
+// pass is what is remembered of TLS when bytes pass in one direction.
+func (t *tap) pass(p []byte, first *[]byte, marks *traffic.Marks, rs *records) {
+	if !t.secure.Load() || len(p) == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	kept := false
+	if t.keeping.Load() {
+		had := len(*first)
+		*first = keepFirst(*first, p)
+		if kept = len(*first) > had; kept {
+			marks.Add(len(*first), t.now().Sub(t.began))
+		}
+	}
+	rs.follow(p, kept, t.now)
+}
+
+// askedAgain notes a client certificate asked for by renegotiation.
+func (t *tap) askedAgain(a *traffic.CertificateAsked, shown []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.again, t.askedAt, t.shownAgain = a, t.now(), shown
+}
+
+// said notes what crypto/tls says about the end of the leg.
+func (t *tap) said(err error) {
+	if err == nil || errors.Is(err, io.EOF) {
+		return
+	}
+	text := err.Error()
+	if !strings.Contains(text, "tls: ") || strings.Contains(text, "protocol is shutdown") {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.tlsErr != "" || t.closedByProxy {
+		return
+	}
+	t.tlsErr = text
+	if t.end == traffic.EndOpen && strings.HasPrefix(text, "remote error: ") {
+		t.end, t.endedAt = traffic.EndAlert, t.now()
+	}
 }
 
 // peek returns the first byte without taking it.
@@ -70,11 +131,7 @@ func (t *tap) Read(p []byte) (n int, err error) {
 		n, err = t.Conn.Read(p)
 	}
 	t.in.Add(int64(n))
-	if t.keeping.Load() {
-		t.mu.Lock()
-		t.firstIn = keepFirst(t.firstIn, p[:n])
-		t.mu.Unlock()
-	}
+	t.pass(p[:n], &t.firstIn, &t.inMarks, &t.inRecords)
 	if err != nil {
 		t.ended(err)
 	}
@@ -94,12 +151,9 @@ func (t *tap) unpush(p []byte) int {
 func (t *tap) Write(p []byte) (int, error) {
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))
-	if t.keeping.Load() {
-		t.mu.Lock()
-		t.firstOut = keepFirst(t.firstOut, p[:n])
-		t.mu.Unlock()
-	}
+	t.pass(p[:n], &t.firstOut, &t.outMarks, &t.outRecords)
 	if err != nil {
+		t.writeFailed(err)
 		t.ended(err)
 	}
 	return n, err
@@ -107,6 +161,14 @@ func (t *tap) Write(p []byte) (int, error) {
 
 func keepFirst(kept, p []byte) []byte {
 	return append(kept, p[:min(len(p), traffic.HandshakeLimit-len(kept))]...)
+}
+
+func (t *tap) writeFailed(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.writeErr == "" && !t.closedByProxy {
+		t.writeErr = err.Error()
+	}
 }
 
 // ended notes the first sign that the peer is gone.
@@ -156,7 +218,30 @@ func (t *tap) leg() traffic.Leg {
 	if l.End == traffic.EndOpen {
 		l.End, l.EndedAt = traffic.EndProxy, t.now()
 	}
+	switch {
+	case t.tlsErr != "" && l.Err != "":
+		l.Err = t.tlsErr + "; " + l.Err
+	case t.tlsErr != "":
+		l.Err = t.tlsErr
+	}
 	return l
+}
+
+// after is what TLS did after the handshake; nil when there is nothing to tell.
+func (t *tap) after() *traffic.Afterwards {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := &traffic.Afterwards{
+		In: t.inRecords.noted, Out: t.outRecords.noted, LastIn: t.inRecords.last, LastOut: t.outRecords.last,
+		Again: t.again, Shown: t.shownAgain, WriteErr: t.writeErr,
+	}
+	if !t.askedAt.IsZero() {
+		a.AskedAt = t.askedAt.UnixMicro()
+	}
+	if !t.secure.Load() || a.LastIn == 0 && a.LastOut == 0 && a.WriteErr == "" {
+		return nil
+	}
+	return a
 }
 
 // patience bounds how long the peer is waited for, until it is given back. A

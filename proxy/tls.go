@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -33,6 +34,7 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 	}
 	evidence.keep()
 	var own *tls.Certificate
+	var peer [][]byte
 	cfg := &tls.Config{
 		NextProtos:             []string{"http/1.1"},
 		ClientAuth:             tls.RequestClientCert,
@@ -43,6 +45,7 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 			own = cert
 			return cert, err
 		},
+		VerifyPeerCertificate: keepChain(&peer), //nolint:gosec // keeps what was shown, and checks nothing
 	}
 	c.l.Profile.apply(cfg)
 	if c.s.Resume {
@@ -51,16 +54,31 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 	secure := tls.Server(evidence, cfg)
 	hs := c.shake(ctx, secure, traffic.AgentSide, evidence)
 	c.findOld(hs)
-	if hs.TLS != nil && own != nil {
-		hs.TLS.OwnCertificates, hs.TLS.ClientCertAsked = own.Certificate, true
+	if own != nil && answered(hs) {
+		hs.OwnCertificates, hs.ClientCertAsked = own.Certificate, true
+	}
+	if hs.PeerCertificates == nil {
+		hs.PeerCertificates = peer
 	}
 	c.facts.AgentLeg.Handshake = c.tell(hs)
 	if hs.Err != "" {
 		c.failed(hs)
 		return fmt.Errorf("TLS with agent %s: %s", c.facts.Agent, hs.Err)
 	}
-	c.agent = newLink(secure, c.agent.tap)
+	c.agent = newTLSLink(secure, c.agent.tap, evidence)
 	return nil
+}
+
+// answered is true once the server's hello has gone out, and with it all that
+// the server has to show.
+func answered(hs *traffic.Handshake) bool { return len(hs.Out) > 0 && hs.Out[0] == recordHandshake }
+
+// keepChain keeps the chain of a peer whose handshake may still fail.
+func keepChain(to *[][]byte) func([][]byte, [][]*x509.Certificate) error {
+	return func(raw [][]byte, _ [][]*x509.Certificate) error {
+		*to = raw
+		return nil
+	}
 }
 
 // tell gives a handshake to the Sink and returns what the connection keeps of
@@ -69,12 +87,11 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 func (c *connection) tell(hs *traffic.Handshake) *traffic.Handshake {
 	c.s.Sink.Take(traffic.HandshakeOver{Conn: c.facts.ID, Handshake: hs})
 	kept := *hs
-	kept.In, kept.Out = nil, nil
-	if hs.TLS != nil {
-		info := *hs.TLS
-		info.PeerCertificates = slices.Clone(info.PeerCertificates[:min(1, len(info.PeerCertificates))])
-		info.OwnCertificates = nil
-		kept.TLS = &info
+	kept.In, kept.Out, kept.InMarks, kept.OutMarks = nil, nil, nil, nil
+	kept.OwnCertificates, kept.Asked = nil, nil
+	kept.PeerCertificates = nil
+	if len(hs.PeerCertificates) > 0 { // on its own, not within the bytes of its message
+		kept.PeerCertificates = [][]byte{bytes.Clone(hs.PeerCertificates[0])}
 	}
 	return &kept
 }
@@ -108,18 +125,19 @@ func (c *connection) findOld(hs *traffic.Handshake) {
 
 // shake makes a handshake within the time allowed and keeps its evidence.
 func (c *connection) shake(ctx context.Context, conn *tls.Conn, side traffic.Side, evidence *tap) *traffic.Handshake {
-	hs := &traffic.Handshake{Side: side, Began: c.s.Now()}
+	hs := &traffic.Handshake{Side: side}
 	ctx, cancel := context.WithTimeout(ctx, c.s.HandshakeTimeout)
 	defer cancel()
 	err := conn.HandshakeContext(ctx)
 	hs.Ended = c.s.Now()
 	if err != nil {
-		hs.Err = err.Error()
+		hs.Err, hs.PeerCertificates = err.Error(), refusedChain(err)
 		drainAlert(evidence)
 	} else {
-		hs.TLS = tlsInfo(conn.ConnectionState())
+		state := conn.ConnectionState()
+		hs.TLS, hs.PeerCertificates = tlsInfo(state), rawChain(state.PeerCertificates)
 	}
-	hs.In, hs.Out = evidence.taken()
+	evidence.taken(hs)
 	return hs
 }
 
@@ -137,15 +155,19 @@ func drainAlert(t *tap) {
 }
 
 func tlsInfo(s tls.ConnectionState) *traffic.TLSInfo {
-	info := &traffic.TLSInfo{
+	return &traffic.TLSInfo{
 		Version: s.Version, Suite: s.CipherSuite,
 		VersionName: tls.VersionName(s.Version), SuiteName: tls.CipherSuiteName(s.CipherSuite),
 		ServerName: s.ServerName, ALPN: s.NegotiatedProtocol, Resumed: s.DidResume,
 	}
-	for _, c := range s.PeerCertificates {
-		info.PeerCertificates = append(info.PeerCertificates, c.Raw)
+}
+
+func rawChain(chain []*x509.Certificate) [][]byte {
+	var out [][]byte
+	for _, c := range chain {
+		out = append(out, c.Raw)
 	}
-	return info
+	return out
 }
 
 // certificateFor is what the agent is shown: the given certificate, or one
@@ -191,37 +213,36 @@ func (c *connection) dial(ctx context.Context, t Target) (*link, error) {
 		c.up = newLink(up, up)
 		return nil, &handshakeError{err: fmt.Errorf("%s", hs.Err)}
 	}
-	return newLink(secure, up), nil
+	return newTLSLink(secure, up, up), nil
 }
 
 // secureUpstream is the client side of TLS with the management point.
 func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tls.Conn, *traffic.Handshake) {
-	asked, shown := false, [][]byte(nil)
+	q := &certificateQuestion{c: c, up: up}
+	var peer [][]byte
 	cfg := &tls.Config{
-		ServerName:         t.Host,
-		NextProtos:         []string{"http/1.1"},
-		RootCAs:            c.s.Upstream.Roots,
-		InsecureSkipVerify: c.s.Upstream.Insecure, //nolint:gosec // asked for, and said on every connection
-		MaxVersion:         c.s.Upstream.MaxVersion,
-		Renegotiation:      tls.RenegotiateOnceAsClient,
-		KeyLogWriter:       c.s.KeyLog,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			asked = true
-			if cert, _ := c.identity(); cert != nil {
-				shown = cert.Certificate
-				return cert, nil
-			}
-			return &tls.Certificate{}, nil
-		},
+		ServerName:            t.Host,
+		NextProtos:            []string{"http/1.1"},
+		RootCAs:               c.s.Upstream.Roots,
+		InsecureSkipVerify:    c.s.Upstream.Insecure, //nolint:gosec // asked for, and said on every connection
+		MaxVersion:            c.s.Upstream.MaxVersion,
+		Renegotiation:         tls.RenegotiateOnceAsClient,
+		KeyLogWriter:          c.s.KeyLog,
+		GetClientCertificate:  q.answer,
+		VerifyPeerCertificate: keepChain(&peer), //nolint:gosec // keeps what was shown, and checks nothing
 	}
 	c.s.Upstream.Profile.apply(cfg)
 	secure := tls.Client(up, cfg)
 	hs := c.shake(ctx, secure, traffic.UpstreamSide, up)
+	q.over = true
+	hs.ClientCertAsked, hs.Asked, hs.OwnCertificates = q.asked != nil, q.asked, q.shown
 	if hs.TLS == nil {
+		if hs.PeerCertificates == nil {
+			hs.PeerCertificates = peer
+		}
 		return secure, hs
 	}
-	hs.TLS.ClientCertAsked, hs.TLS.OwnCertificates = asked, shown
-	if leaf := leafOf(hs.TLS); leaf != nil {
+	if leaf := leafOf(hs); leaf != nil {
 		c.s.sawNames(t, namesIn(leaf))
 	}
 	if c.s.Upstream.Insecure {
@@ -234,7 +255,7 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 
 func (c *connection) agentHasCertificate() bool {
 	hs := c.facts.AgentLeg.Handshake
-	return hs != nil && hs.TLS != nil && len(hs.TLS.PeerCertificates) > 0
+	return hs != nil && hs.TLS != nil && len(hs.PeerCertificates) > 0
 }
 
 // apply lets a handshake reach down to old peers.
@@ -263,11 +284,11 @@ func old(info *traffic.TLSInfo) string {
 	return ""
 }
 
-func leafOf(info *traffic.TLSInfo) *x509.Certificate {
-	if len(info.PeerCertificates) == 0 {
+func leafOf(hs *traffic.Handshake) *x509.Certificate {
+	if len(hs.PeerCertificates) == 0 {
 		return nil
 	}
-	leaf, err := x509.ParseCertificate(info.PeerCertificates[0])
+	leaf, err := x509.ParseCertificate(hs.PeerCertificates[0])
 	if err != nil {
 		return nil
 	}

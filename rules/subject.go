@@ -220,10 +220,10 @@ func (s *subject) proof() string {
 
 func hasClientCertificate(c *traffic.Conn) bool {
 	hs := c.AgentLeg.Handshake
-	if hs == nil || hs.TLS == nil || len(hs.TLS.PeerCertificates) == 0 {
+	if hs == nil || hs.TLS == nil || len(hs.PeerCertificates) == 0 {
 		return false
 	}
-	_, err := x509.ParseCertificate(hs.TLS.PeerCertificates[0])
+	_, err := x509.ParseCertificate(hs.PeerCertificates[0])
 	return err == nil
 }
 

@@ -94,6 +94,8 @@ func tlsNote(c *traffic.Conn) string {
 		switch {
 		case l.Handshake == nil:
 			versions = append(versions, "none")
+		case l.Handshake.PassedThrough:
+			versions = append(versions, "passed through")
 		case l.Handshake.TLS == nil:
 			versions = append(versions, "FAILED")
 		default:

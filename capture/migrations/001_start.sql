@@ -42,6 +42,7 @@ CREATE TABLE conn (
 	agent_ended_us   INTEGER,
 	agent_err        TEXT NOT NULL,
 	agent_tls        INTEGER NOT NULL, -- -> name; empty without TLS
+	agent_after      TEXT, -- JSON: what TLS did after the handshake
 	upstream_address TEXT NOT NULL,
 	upstream_in      INTEGER NOT NULL,
 	upstream_out     INTEGER NOT NULL,
@@ -49,6 +50,7 @@ CREATE TABLE conn (
 	upstream_ended_us INTEGER,
 	upstream_err     TEXT NOT NULL,
 	upstream_tls     INTEGER NOT NULL, -- -> name
+	upstream_after   TEXT,
 	sev              INTEGER NOT NULL
 ) STRICT;
 
@@ -62,15 +64,19 @@ CREATE TABLE handshake (
 	ended_us     INTEGER,
 	bytes_in     BLOB NOT NULL,
 	bytes_out    BLOB NOT NULL,
+	marks_in     TEXT, -- JSON: [[offset, microseconds since began], …]
+	marks_out    TEXT,
 	err          TEXT NOT NULL,
-	version      INTEGER, -- NULL: the handshake failed
+	passed       INTEGER NOT NULL, -- 1: passed through unopened
+	version      INTEGER, -- NULL: the handshake failed, or was passed through
 	suite        INTEGER,
 	version_name TEXT,
 	suite_name   TEXT,
 	server_name  TEXT,
 	alpn         TEXT,
 	resumed      INTEGER,
-	client_cert_asked INTEGER
+	client_cert_asked INTEGER NOT NULL,
+	asked        TEXT -- JSON: how the management point asked, and what it was shown
 ) STRICT;
 
 CREATE INDEX handshake_conn ON handshake (conn);

@@ -103,7 +103,11 @@ func (p *probe) shake(ctx context.Context, cfg *tls.Config, cert *tls.Certificat
 		a.hs.Err = a.err.Error()
 	} else {
 		a.over = true
-		a.hs.TLS = tlsInfo(a.tls.ConnectionState())
+		state := a.tls.ConnectionState()
+		a.hs.TLS = tlsInfo(state)
+		for _, x := range state.PeerCertificates {
+			a.hs.PeerCertificates = append(a.hs.PeerCertificates, x.Raw)
+		}
 	}
 	a.hs.Ended = p.Now()
 	a.settle()
@@ -113,9 +117,7 @@ func (p *probe) shake(ctx context.Context, cfg *tls.Config, cert *tls.Certificat
 // settle brings the handshake's record up to date with what came since.
 func (a *attempt) settle() {
 	a.hs.In, a.hs.Out = a.tap.taken()
-	if a.hs.TLS != nil {
-		a.hs.TLS.ClientCertAsked, a.hs.TLS.OwnCertificates = a.asked > 0, a.shown
-	}
+	a.hs.ClientCertAsked, a.hs.OwnCertificates = a.asked > 0, a.shown
 }
 
 // conn is the attempt as evidence.
@@ -128,14 +130,10 @@ func (a *attempt) conn(p *probe) *traffic.Conn {
 }
 
 func tlsInfo(s tls.ConnectionState) *traffic.TLSInfo {
-	info := &traffic.TLSInfo{
+	return &traffic.TLSInfo{
 		Version: s.Version, Suite: s.CipherSuite, VersionName: tls.VersionName(s.Version), SuiteName: tls.CipherSuiteName(s.CipherSuite),
 		ServerName: s.ServerName, ALPN: s.NegotiatedProtocol,
 	}
-	for _, x := range s.PeerCertificates {
-		info.PeerCertificates = append(info.PeerCertificates, x.Raw)
-	}
-	return info
 }
 
 // lenient takes what anybody speaks, to look at it.
@@ -208,18 +206,19 @@ func (p *probe) handshake(ctx context.Context) {
 		if len(a.hs.In) == 0 {
 			return
 		}
-		if second, err := p.shake(ctx, lenient(tls.VersionTLS10, limit), p.Certificate); err == nil {
-			second.tap.Close()
-			info = second.hs.TLS
+		var second [][]byte
+		if again, err := p.shake(ctx, lenient(tls.VersionTLS10, limit), p.Certificate); err == nil {
+			again.tap.Close()
+			info, second = again.hs.TLS, again.hs.PeerCertificates
 		}
 		if info != nil {
 			p.add(Note, "handshake", "with any version, and without looking at the certificate, it works: %s, %s", info.VersionName, info.SuiteName)
-			p.chain = info.PeerCertificates
+			p.chain = second
 		}
 		return
 	}
 	p.add(Good, "handshake", "%s, %s, in %s", info.VersionName, info.SuiteName, ms(a.hs.Ended.Sub(a.hs.Began)))
-	p.chain = info.PeerCertificates
+	p.chain = a.hs.PeerCertificates
 }
 
 // judgeChain says what the chain is.

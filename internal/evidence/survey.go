@@ -246,16 +246,16 @@ func (s *Survey) learn(ctx context.Context, c *traffic.Conn) error {
 		p.learnSealed(hs, v)
 		return nil
 	}
-	s.pair(v, c, len(hs.TLS.PeerCertificates) > 0)
+	s.pair(v, c, len(hs.PeerCertificates) > 0)
 	xs, err := s.store.ExchangesOf(ctx, c.ID)
 	if err != nil || len(xs) == 0 {
 		return err
 	}
 	p.isGood(v, c.Opened)
-	if own := hs.TLS.OwnCertificates; len(own) > 0 && p.ownIssuer == "" {
+	if own := hs.OwnCertificates; len(own) > 0 && p.ownIssuer == "" {
 		p.ownIssuer = tlsrecord.ReadOutline(own[0]).Issuer
 	}
-	chain := hs.TLS.PeerCertificates
+	chain := hs.PeerCertificates
 	p.shown(v, chain)
 	if len(chain) == 0 {
 		return nil

@@ -242,7 +242,7 @@ func TestWatcher(t *testing.T) {
 	out := make(events, 1000)
 	w := NewWatcher(out, New(Options{Private: true}), nil)
 	chain := [][]byte{leaf(t, ca, 1, []string{at + "/list.crl"}, nil), ca.Cert.Raw}
-	over := traffic.HandshakeOver{Conn: 1, Handshake: &traffic.Handshake{Side: traffic.UpstreamSide, TLS: &traffic.TLSInfo{PeerCertificates: chain}}}
+	over := traffic.HandshakeOver{Conn: 1, Handshake: &traffic.Handshake{Side: traffic.UpstreamSide, TLS: &traffic.TLSInfo{}, PeerCertificates: chain}}
 	for range 3 * maxWaiting { // nobody looks yet
 		w.Take(over)
 	}

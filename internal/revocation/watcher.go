@@ -53,7 +53,7 @@ func (w *Watcher) Take(e traffic.Event) {
 // Chains are those of a handshake, decrypted or in clear.
 func Chains(h *traffic.Handshake) [][][]byte {
 	if h.TLS != nil {
-		return [][][]byte{h.TLS.PeerCertificates, h.TLS.OwnCertificates}
+		return [][][]byte{h.PeerCertificates, h.OwnCertificates}
 	}
 	client, server := h.In, h.Out
 	if h.Side == traffic.UpstreamSide {

@@ -69,7 +69,7 @@ func (c *Connection) Title(f Format) (who, how string) {
 // Sealed is true when TLS was passed through unopened.
 func (c *Connection) Sealed() bool {
 	hs := c.Conn.AgentLeg.Handshake
-	return hs != nil && hs.TLS == nil && hs.Err == ""
+	return hs != nil && hs.PassedThrough
 }
 
 // Leg is the ladder of one leg: its handshakes, its exchanges, its end.
@@ -117,10 +117,10 @@ func agreed(hs *traffic.Handshake, opened time.Time, f Format) []Step {
 		words += ", resumed"
 	}
 	out := []Step{{At: hs.Ended.Sub(opened), Timed: true, Name: "agreed", Text: Clean(words, f.ASCII)}}
-	if hs.TLS.ClientCertAsked {
-		who, chain := "the agent", hs.TLS.PeerCertificates
+	if hs.ClientCertAsked {
+		who, chain := "the agent", hs.PeerCertificates
 		if hs.Side == traffic.UpstreamSide {
-			who, chain = "mpproxy", hs.TLS.OwnCertificates
+			who, chain = "mpproxy", hs.OwnCertificates
 		}
 		out = append(out, Step{Name: "client cert", Text: Clean(who+" showed "+shownText(chain), f.ASCII)})
 	}

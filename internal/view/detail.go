@@ -231,6 +231,8 @@ func legFacts(label string, l traffic.Leg, f Format) []Fact {
 	switch {
 	case h == nil:
 		return append(facts, Fact{"  TLS", "none: plain HTTP"})
+	case h.PassedThrough:
+		return append(facts, Fact{"  TLS", "passed through unopened"}, Fact{"  raw", fmt.Sprintf("%d bytes in, %d out kept", len(h.In), len(h.Out))})
 	case h.TLS == nil:
 		return append(facts, Fact{"  TLS", "handshake FAILED" + because(h.Err)},
 			Fact{"  raw", fmt.Sprintf("%d bytes in, %d out kept", len(h.In), len(h.Out))})
@@ -239,26 +241,26 @@ func legFacts(label string, l traffic.Leg, f Format) []Fact {
 	facts = append(facts,
 		Fact{"  TLS", fmt.Sprintf("%s, %s, in %s", t.VersionName, t.SuiteName, Duration(h.Ended.Sub(h.Began)))},
 		Fact{"  name", none(t.ServerName) + "  ALPN " + none(t.ALPN)})
-	for i, der := range t.PeerCertificates {
+	for i, der := range h.PeerCertificates {
 		facts = append(facts, Fact{fmt.Sprintf("  peer %d", i), certWords(der, f)})
 	}
-	if len(t.PeerCertificates) == 0 && t.ClientCertAsked && h.Side == traffic.AgentSide {
+	if len(h.PeerCertificates) == 0 && h.ClientCertAsked && h.Side == traffic.AgentSide {
 		facts = append(facts, Fact{"  peer", "no client certificate, though asked for one"})
 	}
 	if h.Side == traffic.UpstreamSide {
-		facts = append(facts, Fact{"  asked", askedWords(t)})
+		facts = append(facts, Fact{"  asked", askedWords(h)})
 	}
-	if len(t.OwnCertificates) > 0 {
-		facts = append(facts, Fact{"  shown", certWords(t.OwnCertificates[0], f)})
+	if len(h.OwnCertificates) > 0 {
+		facts = append(facts, Fact{"  shown", certWords(h.OwnCertificates[0], f)})
 	}
 	return facts
 }
 
-func askedWords(t *traffic.TLSInfo) string {
+func askedWords(h *traffic.Handshake) string {
 	switch {
-	case !t.ClientCertAsked:
+	case !h.ClientCertAsked:
 		return "no client certificate asked for in the first handshake"
-	case len(t.OwnCertificates) == 0:
+	case len(h.OwnCertificates) == 0:
 		return "for a client certificate; none was sent"
 	}
 	return "for a client certificate; sent"
