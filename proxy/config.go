@@ -43,8 +43,9 @@ type Config struct {
 	Mint *pki.Minter
 	// Upstream says how TLS to management points is spoken.
 	Upstream UpstreamTLS
-	// Resume allows agents to resume TLS sessions. Off by default, as a
-	// resumed handshake shows no certificates.
+	// Resume allows agents to resume TLS sessions, and resumes those with
+	// management points. Off by default, as a resumed handshake shows no
+	// certificates.
 	Resume bool
 	// KeyLog takes TLS secrets in NSS format; nil writes none.
 	KeyLog io.Writer

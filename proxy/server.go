@@ -33,6 +33,7 @@ type Server struct {
 
 	lastConn, lastExchange atomic.Int64
 	draining               atomic.Bool
+	sessions               sessions
 	refusals               refusals
 	// seen has the names in the certificates of management points, by target.
 	seen sync.Map

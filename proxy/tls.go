@@ -232,6 +232,10 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 		VerifyPeerCertificate: keepChain(&peer), //nolint:gosec // keeps what was shown, and checks nothing
 	}
 	c.s.Upstream.Profile.apply(cfg)
+	if c.s.Resume {
+		cert, _ := c.identity()
+		cfg.ClientSessionCache = c.s.sessions.of(t, cert)
+	}
 	secure := tls.Client(up, cfg)
 	hs := c.shake(ctx, secure, traffic.UpstreamSide, up)
 	q.over = true

@@ -43,7 +43,7 @@ type runCommand struct {
 	ClientCert              string   `type:"path" help:"Client certificate for the management point (PEM with key, or PFX)."`
 	ClientCertPasswordFile  string   `type:"path" help:"File with the password of a PFX."`
 	ClientKey               string   `type:"path" help:"Key of --client-cert, when it is not in the same file."`
-	Resume                  bool     `help:"Let agents resume TLS sessions. Off, since resumed handshakes show no certificates."`
+	Resume                  bool     `help:"Let agents resume TLS sessions, and resume those with the management point. Off, since resumed handshakes show no certificates."`
 	KeyLog                  string   `name:"keylog" type:"path" help:"Append TLS secrets to this file, for Wireshark. Whoever has it can read the traffic."`
 	ProxyAuthFile           string   `type:"path" help:"Forward mode: names and passwords to ask for, a line NAME:PASSWORD each."`
 	Tunnel                  []string `help:"Forward mode: hosts to pass through unopened." placeholder:"HOST"`
