@@ -20,6 +20,8 @@ var catalogue = slices.Concat(
 	upstreamReachRules,
 	upstreamCertRules,
 	upstreamRefusalRules,
+	registrationRules,
+	inventoryRules,
 	statusRules,
 	expiryRules,
 	sideRules,

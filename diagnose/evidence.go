@@ -23,6 +23,9 @@ type Evidence struct {
 	// Probe is true for a connection that mpproxy made itself to look at a
 	// management point: what is odd then counts even where nothing failed.
 	Probe bool
+	// Told is what the order of all exchanges tells about those of this
+	// connection.
+	Told []Told
 	// Now is the present; zero judges as of the connection's beginning.
 	Now time.Time
 }
@@ -45,6 +48,8 @@ type Exchange struct {
 	Fate         traffic.Fate
 	// Err says why it broke off, "" when it did not.
 	Err string
+	// Message is what its messages say, nil when they were not decoded.
+	Message *Message
 }
 
 // ExchangeOf is an exchange in short.

@@ -35,6 +35,10 @@ type Survey struct {
 	// last is the highest number that was.
 	open map[traffic.ConnID]bool
 	last traffic.ConnID
+	// history has heard the exchanges up to heard; told is what it told.
+	history diagnose.History
+	heard   traffic.ExchangeID
+	told    map[traffic.ConnID][]diagnose.Told
 }
 
 // New begins a survey of a capture; now is the clock by which certificates are
@@ -46,6 +50,7 @@ func New(s *capture.Store, now func() time.Time) *Survey {
 	return &Survey{
 		store: s, now: now, places: map[string]*place{},
 		retried: map[traffic.ConnID]bool{}, open: map[traffic.ConnID]bool{},
+		told: map[traffic.ConnID][]diagnose.Told{},
 	}
 }
 
@@ -62,6 +67,9 @@ func (s *Survey) Update(ctx context.Context) error {
 			return err
 		}
 		s.revocations = diagnose.NewRevocations(stored)
+	}
+	if err := s.hear(ctx); err != nil {
+		return err
 	}
 	for id := range s.open {
 		c, err := s.store.Conn(ctx, id)
@@ -171,7 +179,7 @@ func (s *Survey) judge(ctx context.Context, c *traffic.Conn) ([]diagnose.Finding
 	p := s.place(c.Listener)
 	peers := p.peers(c)
 	peers.ShowedLater = s.retried[c.ID]
-	e := diagnose.Evidence{Conn: c, Peers: peers, OwnIssuer: p.ownIssuer, Revocations: s.revocations, Now: s.now()}
+	e := diagnose.Evidence{Conn: c, Peers: peers, OwnIssuer: p.ownIssuer, Revocations: s.revocations, Told: s.told[c.ID], Now: s.now()}
 	ids, err := s.store.ExchangesOf(ctx, c.ID)
 	if err != nil {
 		return nil, err
@@ -181,7 +189,11 @@ func (s *Survey) judge(ctx context.Context, c *traffic.Conn) ([]diagnose.Finding
 		if err != nil {
 			return nil, err
 		}
-		e.Exchanges = append(e.Exchanges, diagnose.ExchangeOf(x))
+		short, err := s.read(ctx, x)
+		if err != nil {
+			return nil, err
+		}
+		e.Exchanges = append(e.Exchanges, short)
 	}
 	return diagnose.Judge(e), nil
 }

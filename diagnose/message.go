@@ -1,0 +1,202 @@
+package diagnose
+
+import (
+	"crypto/sha256"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+
+	"mpproxy/decode"
+	"mpproxy/traffic"
+)
+
+// Message is what the messages of one exchange say, as far as diagnoses need it.
+type Message struct {
+	// Kind is the kind of the request, ReplyKind that of its reply.
+	Kind, ReplyKind string
+	// Client is the agent's client id as written, Agent its name.
+	Client, Agent string
+	// Lints are what decode found in both messages.
+	Lints []traffic.Finding
+	// Registration is the Status of a registration's reply ("0" registered,
+	// "1" pending, "2" send again, "3" refused), "" without.
+	Registration string
+	// ReportType and Version are a report's, ReportType in lower case.
+	ReportType, Version string
+	// Certificates are the certificate fields of a registration as written.
+	Certificates []CertificateField
+	// Signatures are the request's, checked at depth Full.
+	Signatures []decode.Signature
+	// Recipients are those who can open the reply, nil when it is not
+	// encrypted.
+	Recipients []decode.Recipient
+	// Packet is the request's packet of an upload, Ack the reply's.
+	Packet, Ack *decode.Packet
+	// Places are the servers that a location reply names.
+	Places []Place
+	// SiteCert and SiteKey are SHA-256 digests of the site's signing
+	// certificate and of its key as the reply writes them, "" without.
+	SiteCert, SiteKey string
+}
+
+// CertificateField is a certificate in hex, in an element of a message.
+type CertificateField struct{ Element, Hex string }
+
+// Place is a server that a location reply names, and its scheme, "" when the
+// reply does not say.
+type Place struct{ Host, Scheme string }
+
+// maxPlaces is how many servers of one reply are kept.
+const maxPlaces = 100
+
+// MessageOf reads what the messages of an exchange say. The reply is nil when
+// there was none.
+func MessageOf(request, reply *decode.Message) *Message {
+	if request == nil {
+		return nil
+	}
+	m := &Message{
+		Kind: request.Kind, Client: request.Client, Agent: request.Agent, Lints: request.Findings,
+		Signatures: request.Signatures, Packet: request.Upload,
+	}
+	m.readRequest(request)
+	if reply == nil {
+		return m
+	}
+	m.ReplyKind, m.Ack = reply.Kind, reply.Upload
+	m.Lints = append(m.Lints[:len(m.Lints):len(m.Lints)], reply.Findings...)
+	if reply.Envelope != nil {
+		m.Recipients = reply.Envelope.Recipients
+	}
+	m.readReply(reply)
+	return m
+}
+
+func (m *Message) readRequest(request *decode.Message) {
+	text := request.Text.String
+	if len(request.Attachments) > 0 && request.Root != "Report" && isReport(m.Kind) {
+		text = decode.DecodeText(request.Attachments[0].Bytes).String
+	}
+	switch {
+	case isRegistration(m.Kind):
+		for e := range elements(text) {
+			if (e.name == "Signing" || e.name == "Encryption") && strings.TrimSpace(e.text) != "" {
+				m.Certificates = append(m.Certificates, CertificateField{e.name, strings.TrimSpace(e.text)})
+			}
+		}
+	case isReport(m.Kind):
+		in := false
+		for e := range elements(text) {
+			switch {
+			case e.name == "ReportType":
+				m.ReportType, in = strings.ToLower(strings.TrimSpace(e.text)), true
+			case e.name == "Version" && in:
+				m.Version = strings.TrimSpace(e.text)
+			case e.name == "ReportHeader" || e.name == "Instance":
+				return
+			}
+		}
+	}
+}
+
+func (m *Message) readReply(reply *decode.Message) {
+	for e := range elements(reply.Text.String) {
+		switch {
+		case e.name == "ClientRegistrationResponse":
+			m.Registration = e.attr("Status")
+			if m.Client == "" {
+				m.Client = e.attr("SMSID")
+			}
+		case m.Kind == "mp-list" && e.name == "MP" && len(m.Places) < maxPlaces:
+			m.Places = append(m.Places, Place{Host: e.attr("FQDN")})
+		case e.name == "URL" && len(m.Places) < maxPlaces:
+			if scheme, rest, found := strings.Cut(e.attr("Name"), "://"); found {
+				host, _, _ := strings.Cut(rest, "/")
+				m.Places = append(m.Places, Place{Host: host, Scheme: strings.ToLower(scheme)})
+			}
+		case m.Kind == "site-cert" && strings.TrimSpace(e.text) != "" && m.SiteCert == "":
+			m.SiteCert = digest(e.text)
+		case m.Kind == "trusted-key" && strings.TrimSpace(e.text) != "" && m.SiteKey == "",
+			m.Kind == "mp-key" && e.name == "TrustedRootKey":
+			m.SiteKey = digest(e.text)
+		}
+	}
+}
+
+// digest is the SHA-256 of a value in hex, its case and spaces left out.
+func digest(s string) string {
+	d := sha256.Sum256([]byte(strings.ToUpper(strings.Join(strings.Fields(s), ""))))
+	return fmt.Sprintf("%x", d)
+}
+
+func isRegistration(kind string) bool {
+	return kind == "registration" || kind == "registration-confirm"
+}
+
+// isReport is true for the kinds whose reports are counted.
+func isReport(kind string) bool { return kind == "hinv" || kind == "sinv" }
+
+// lint is the first lint with this code, nil without.
+func (m *Message) lint(code string) *traffic.Finding {
+	for i := range m.Lints {
+		if m.Lints[i].Kind.Code == code {
+			return &m.Lints[i]
+		}
+	}
+	return nil
+}
+
+// element is an XML element with its own text.
+type element struct {
+	name  string
+	attrs []xml.Attr
+	text  string
+}
+
+func (e *element) attr(name string) string {
+	for _, a := range e.attrs {
+		if a.Name.Local == name {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// maxDepth is how deep elements are read.
+const maxDepth = 200
+
+// elements are a text's elements in the order of their ends, as far as it can
+// be read.
+func elements(text string) iter.Seq[element] {
+	return func(yield func(element) bool) {
+		d := xml.NewDecoder(strings.NewReader(text))
+		d.Strict = false
+		d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
+		var open []element
+		for {
+			t, err := d.RawToken()
+			if err != nil {
+				return
+			}
+			switch t := t.(type) {
+			case xml.StartElement:
+				if len(open) == maxDepth {
+					return
+				}
+				open = append(open, element{name: t.Name.Local, attrs: t.Attr})
+			case xml.CharData:
+				if n := len(open); n > 0 {
+					open[n-1].text += string(t)
+				}
+			case xml.EndElement:
+				n := len(open)
+				if n == 0 || !yield(open[n-1]) {
+					return
+				}
+				open = open[:n-1]
+			}
+		}
+	}
+}

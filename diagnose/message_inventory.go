@@ -1,0 +1,44 @@
+package diagnose
+
+import (
+	"fmt"
+
+	"mpproxy/traffic"
+)
+
+// inventoryRules are about what agents report.
+var inventoryRules = []rule{bodyBroken, reportGap, firstDelta}
+
+var bodyBroken = messageRule(traffic.FindingKind{
+	Code: "msg-body-broken", Ref: "N09", Severity: traffic.Error,
+	Title:  "The text of the agent's message is written so that Windows' parsers refuse it",
+	Why:    "A forbidden character, half a character, an odd number of bytes or a missing terminator loses the whole message, not one value.",
+	Remedy: "Remove the character at its source (WMI, BIOS strings), or let the agent filter what it writes; end the text with one U+0000.",
+	Moot:   []string{"msg-no-reply", toldGap},
+}, "mpproxy show N: the place in the text.", agentSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		for _, code := range []string{"msg-bad-character", "msg-lone-surrogate", "msg-no-terminator", "msg-utf8-body", "msg-big-endian"} {
+			if l := x.Message.lint(code); l != nil && l.Dir == traffic.Request {
+				at := ""
+				if l.Offset >= 0 {
+					at = fmt.Sprintf(", at offset %d of the %s", l.Offset, l.Layer)
+				}
+				return []string{fmt.Sprintf("exchange %d: %s%s; Windows' parsers refuse this", x.ID, l.Evidence, at), l.Kind.Title}, true
+			}
+		}
+		return nil, false
+	})
+
+var reportGap = toldRule(traffic.FindingKind{
+	Code: toldGap, Ref: "N07", Severity: traffic.Warning,
+	Title:  "A report of the agent never passed: its versions have a gap",
+	Why:    "Deltas build on each other. The site files one without its predecessor as bad, and asks the agent for a full report.",
+	Remedy: "Wait for the resync; if it does not come, trigger a full inventory on the agent. Look for what was lost at that time, also outside of mpproxy.",
+}, "On the site server: dataldr.log, missed delta; the BADMIFS folder.", agentSide)
+
+var firstDelta = toldRule(traffic.FindingKind{
+	Code: toldDelta, Ref: "N07", Severity: traffic.Info,
+	Title:  "The first report seen from this agent is a delta",
+	Why:    "If the site has no full report of this agent it cannot use a delta. If the agent sent its full report before this capture began, nothing is wrong.",
+	Remedy: "If the site does not show the inventory, trigger a full one.",
+}, "On the site server: dataldr.log.", agentSide)

@@ -1,0 +1,213 @@
+package diagnose
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	hexcodec "encoding/hex"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"mpproxy/decode"
+	"mpproxy/traffic"
+)
+
+// registrationRules are about how an agent becomes known to its site.
+var registrationRules = []rule{
+	certificateBroken, signatureOrder, signatureUnfit, registrationRefused, registrationAgain, sentWhilePending, foreignEnvelope,
+	otherHash, noReply,
+}
+
+// message finds the first exchange whose messages do this.
+func (f *facts) message(does func(*Exchange) (proof []string, found bool)) (*Exchange, []string) {
+	for _, x := range f.requests {
+		if x.Message == nil {
+			continue
+		}
+		if proof, found := does(x); found {
+			return x, proof
+		}
+	}
+	return nil, nil
+}
+
+// messageRule is a rule on the messages of single exchanges.
+func messageRule(k traffic.FindingKind, check, who, sure string, does func(*Exchange) ([]string, bool)) rule {
+	return rule{kind: k, check: check, test: func(f *facts) (occurrence, bool) {
+		x, proof := f.message(does)
+		if x == nil {
+			return occurrence{}, false
+		}
+		return occurrence{leg: legOf(who), who: who, sure: sure, exchange: x, proof: proof}, true
+	}}
+}
+
+func legOf(who string) traffic.Side {
+	if who == agentSide {
+		return traffic.AgentSide
+	}
+	return traffic.UpstreamSide
+}
+
+// who is the agent of a message, for a sentence.
+func (m *Message) who() string {
+	switch {
+	case m.Agent != "" && m.Client != "":
+		return quote(m.Agent) + " (" + quote(m.Client) + ")"
+	case m.Agent != "":
+		return quote(m.Agent)
+	case m.Client != "":
+		return quote(m.Client)
+	}
+	return "the agent"
+}
+
+var registrationRefused = messageRule(traffic.FindingKind{
+	Code: "msg-site-refuses-agent", Ref: "N01", Severity: traffic.Error,
+	Title:  "The management point rejected the agent's registration, although HTTP says 200",
+	Why:    "Status 3 is final: the agent's certificate, its signature or its id is not taken. The agent's log calls it an error of registration state.",
+	Remedy: "Look into MP_RegistrationManager.log for the reason: a blocked client, a certificate that is not trusted, a signature that does not fit.",
+	Moot:   []string{"msg-no-reply", "msg-sent-while-pending"},
+}, "On the management point: MP_RegistrationManager.log; in the console: whether the device is blocked.", mpSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		return []string{fmt.Sprintf("exchange %d: the reply to the registration of %s has Status 3, rejected", x.ID, x.Message.who())}, x.Message.Registration == "3"
+	})
+
+var registrationAgain = messageRule(traffic.FindingKind{
+	Code: "msg-site-wants-again", Ref: "N01", Severity: traffic.Warning,
+	Title:  "The management point did not process the agent's registration and wants it again",
+	Why:    "Status 2 is given when the site is busy or its database is away, and when it does not know the agent that confirms.",
+	Remedy: "Wait for the agent to send it again; if it never gets through look into MP_RegistrationManager.log and at the database.",
+}, "On the management point: MP_RegistrationManager.log.", mpSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		return []string{fmt.Sprintf("exchange %d: the reply to the registration of %s has Status 2, not processed", x.ID, x.Message.who())}, x.Message.Registration == "2"
+	})
+
+var certificateBroken = messageRule(traffic.FindingKind{
+	Code: "msg-certificate-broken", Ref: "N02", Severity: traffic.Error,
+	Title:  "The certificate in the agent's registration is not usable",
+	Why:    "The field has the hex digits of a DER certificate. One that is cut, or has something behind it, is refused (0x80092002).",
+	Remedy: "Write all bytes of the certificate, two digits each and nothing else.",
+	Moot:   []string{"msg-site-refuses-agent", "msg-site-wants-again", "msg-no-reply", "msg-signature-unfit"},
+}, "mpproxy explain 0x80092002", agentSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		for _, c := range x.Message.Certificates {
+			if why := brokenCertificate(c.Hex); why != "" {
+				return []string{fmt.Sprintf("exchange %d: the certificate field %s is not DER: %s", x.ID, quote(c.Element), why)}, true
+			}
+		}
+		return nil, false
+	})
+
+// brokenCertificate says what is wrong with a certificate in hex, "" if nothing.
+func brokenCertificate(text string) string {
+	text = strings.Join(strings.Fields(text), "")
+	der, err := hexcodec.DecodeString(text)
+	if err != nil {
+		return fmt.Sprintf("cut at byte %d, %v", len(der), err)
+	}
+	var whole asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &whole)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("cut at byte %d, %v", len(der), err)
+	case len(rest) > 0:
+		return fmt.Sprintf("%d bytes too many behind byte %d", len(rest), len(der)-len(rest))
+	}
+	if _, err := x509.ParseCertificate(der); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+var signatureOrder = messageRule(traffic.FindingKind{
+	Code: "msg-signature-order", Ref: "N03", Severity: traffic.Error,
+	Title:  "The agent's signature verifies only after reversing its bytes",
+	Why:    "Windows' CryptoAPI writes signatures with the last byte first, and the management point reads them so. .NET, OpenSSL and Go write the first byte first.",
+	Remedy: "Reverse the bytes of the signature before writing them as hex.",
+	Moot:   []string{"msg-site-refuses-agent", "msg-site-wants-again", "msg-no-reply", "msg-signature-unfit"},
+}, "mpproxy show --signatures, or sign with the bytes reversed and send it again.", agentSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		for _, s := range x.Message.Signatures {
+			if strings.Contains(s.Form, "bytes in order") {
+				return []string{
+					fmt.Sprintf("exchange %d: the signature of the %s does not verify as sent, it verifies after reversing the bytes", x.ID, s.What),
+					"it fits as " + s.Form,
+				}, true
+			}
+		}
+		return nil, false
+	})
+
+var signatureUnfit = messageRule(traffic.FindingKind{
+	Code: "msg-signature-unfit", Ref: "N03", Severity: traffic.Error,
+	Title:  "A signature in the agent's registration does not fit what it signs",
+	Why:    "The management point refuses a registration whose signature does not verify.",
+	Remedy: "Sign the text of <Data> as sent, in UTF-16LE, with the key of the signing certificate. If a rule of mpproxy or a device changes registrations, stop it.",
+	Moot:   []string{"msg-site-refuses-agent", "msg-site-wants-again", "msg-no-reply"},
+}, "mpproxy show N: what was tried.", agentSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		if !isRegistration(x.Message.Kind) {
+			return nil, false
+		}
+		for _, s := range x.Message.Signatures {
+			if s.What == "registration" && s.State == decode.Unfit {
+				return []string{
+					fmt.Sprintf("exchange %d: the signature of the registration fits no key of the message", x.ID),
+					"tried: MD5, SHA-1, SHA-256, SHA-384, SHA-512; both orders of bytes; with and without DigestInfo and terminator",
+				}, true
+			}
+		}
+		return nil, false
+	})
+
+var sentWhilePending = toldRule(traffic.FindingKind{
+	Code: toldPending, Ref: "N01", Severity: traffic.Error,
+	Title:  "The agent sent a report while its registration is pending: the management point will drop it",
+	Why:    "Status 1 means that the site has not decided yet. What an agent sends before it is registered is not kept, whatever HTTP answers.",
+	Remedy: "Let the agent ask again for its registration until the answer is Status 0, and send reports only then; approve the device in the console.",
+	Moot:   []string{"msg-no-reply", toldDelta},
+}, "In the console: whether the device is approved.", agentSide)
+
+var foreignEnvelope = toldRule(traffic.FindingKind{
+	Code: toldEnvelope, Ref: "N05", Severity: traffic.Error,
+	Title:  "The management point encrypted its reply for another certificate than the agent's",
+	Why:    "Only the holder of the recipient's key can open it; the agent reports an error of decryption.",
+	Remedy: "Let the agent register again with the certificate that it has now; look for a second device with the same client id.",
+}, "mpproxy show N: the envelope's recipients.", mpSide)
+
+var otherHash = toldRule(traffic.FindingKind{
+	Code: toldHash, Ref: "N06", Severity: traffic.Warning,
+	Title:  "The agent signs with another hash than the other agents of this site",
+	Why:    "A site can demand SHA-256; then what is signed with SHA-1 is dropped, and old sites know nothing but SHA-1.",
+	Remedy: "Sign with the hash that the site's agents use (Signing and Encryption tab of the site).",
+	Moot:   []string{"msg-no-reply"},
+}, "In the console: site properties, Signing and Encryption.", agentSide)
+
+var noReply = messageRule(traffic.FindingKind{
+	Code: "msg-no-reply", Ref: "N04", Severity: traffic.Error,
+	Title:  "The management point answered the agent's question with nothing, or with a page, although HTTP says all is well",
+	Why:    "It dropped the request: it is not signed, its sender is not registered, or the endpoint's database is away.",
+	Remedy: "Look into the management point's log of this endpoint at this time; see whether the agent is registered.",
+}, "On the management point: MP_*.log of the endpoint.", mpSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		for _, code := range []string{"http-empty-answer", "http-no-message"} {
+			if l := x.Message.lint(code); l != nil && x.Status >= 200 && x.Status < 300 {
+				return []string{fmt.Sprintf("exchange %d: %s", x.ID, x.line()), l.Kind.Title}, true
+			}
+		}
+		return nil, false
+	})
+
+// serialOf is the serial number of a certificate in hex, nil when it is none.
+func serialOf(text string) *big.Int {
+	der, err := hexcodec.DecodeString(strings.Join(strings.Fields(text), ""))
+	if err != nil {
+		return nil
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil
+	}
+	return c.SerialNumber
+}

@@ -1,0 +1,218 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"mpproxy/capture"
+	"mpproxy/traffic"
+)
+
+var noon = time.Date(2026, 5, 4, 10, 41, 0, 0, time.UTC)
+
+// field records exchanges into a capture, each connection from one agent.
+type field struct {
+	t        *testing.T
+	recorder *capture.Recorder
+	store    *capture.Store
+	conn     traffic.ConnID
+	last     traffic.ExchangeID
+	now      time.Time
+}
+
+func newField(t *testing.T) *field {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "field.mpdb")
+	r, err := capture.Create(path, capture.Options{SummaryOnly: true, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := capture.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		r.Close(context.Background())
+	})
+	return &field{t: t, recorder: r, store: s, now: noon}
+}
+
+// connect opens a plain connection for the exchanges that follow.
+func (f *field) connect(agent string) {
+	f.conn++
+	f.now = f.now.Add(time.Second)
+	f.recorder.Take(traffic.ConnOpened{Conn: traffic.Conn{
+		ID: f.conn, Listener: "http://127.0.0.1:8080", Mode: "reverse", Agent: agent, Upstream: "mp01.lab.example:80",
+		Opened: f.now, AgentLeg: traffic.Leg{Address: agent, BytesIn: 1}, UpstreamLeg: traffic.Leg{Address: "198.51.100.5:80"},
+	}})
+}
+
+// add records one exchange.
+func (f *field) add(request, reply []byte) {
+	if f.conn == 0 {
+		f.connect("192.0.2.77:51322")
+	}
+	f.last++
+	f.now = f.now.Add(time.Second)
+	x := &traffic.Exchange{ID: f.last, Conn: f.conn, Begun: f.now, Origin: "agent", Fate: traffic.InFlight, Request: wire(request)}
+	f.recorder.Take(traffic.ExchangeBegun{Exchange: *x})
+	f.recorder.Take(traffic.Chunk{Exchange: x.ID, Dir: traffic.Request, Data: bytes.Clone(request)})
+	x.Fate = traffic.Passed
+	if reply != nil {
+		x.Replied, x.Reply = f.now, wire(reply)
+		f.recorder.Take(traffic.Chunk{Exchange: x.ID, Dir: traffic.Reply, Data: bytes.Clone(reply)})
+	}
+	x.Ended = f.now.Add(30 * time.Millisecond)
+	f.recorder.Take(traffic.ExchangeOver{Exchange: x})
+}
+
+func wire(b []byte) traffic.Wire {
+	end := bytes.Index(b, []byte("\r\n\r\n")) + 4
+	w := traffic.Wire{Head: traffic.ParseHead(bytes.Clone(b[:end])), Size: int64(len(b)), Whole: true}
+	if end < len(b) {
+		w.Framing = traffic.ByLength
+	}
+	return w
+}
+
+// plain is an HTTP message with its length.
+func plain(start, body string, fields ...string) []byte {
+	return fmt.Appendf(nil, "%s\r\nContent-Length: %d\r\n\r\n%s", strings.Join(append([]string{start}, fields...), "\r\n"), len(body), body)
+}
+
+const boundary = "aAbBcCdDv1234567890VxXyYzZ"
+
+// wide is text as messages carry it, with its terminator.
+func wide(s string) string {
+	var b strings.Builder
+	for _, u := range append(utf16.Encode([]rune(s)), 0) {
+		b.WriteByte(byte(u))
+		b.WriteByte(byte(u >> 8))
+	}
+	return b.String()
+}
+
+// ccm is a message of ConfigMgr; start is the HTTP start line.
+func ccm(start, endpoint, client, mode, text string) []byte {
+	body := wide(text)
+	header := fmt.Sprintf(`<Msg SchemaVersion="1.1"><ID>{9E8D7C6B-5A49-4838-A716-F5E4D3C2B1A0}</ID><SourceHost>PC-0001</SourceHost>%s<TargetAddress>mp:%s</TargetAddress><ReplyTo>direct:PC-0001:SccmMessaging</ReplyTo><CorrelationID>{00000000-0000-0000-0000-000000000000}</CorrelationID><Priority>3</Priority><Timeout>600</Timeout><TargetHost>mp01.lab.example</TargetHost><TargetEndpoint>%s</TargetEndpoint><ReplyMode>%s</ReplyMode><Protocol>http</Protocol><SentTime>2026-05-04T10:41:00Z</SentTime><Body Type="ByteRange" Offset="0" Length="%d"/><Payload Type="inline"/></Msg>`,
+		client, endpoint, endpoint, mode, len(body))
+	part := "\xff\xfe" + strings.TrimSuffix(wide(header), "\x00\x00")
+	whole := "--" + boundary + "\r\ncontent-type: text/plain; charset=UTF-16\r\n\r\n" + part +
+		"\r\n--" + boundary + "\r\ncontent-type: text/plain\r\n\r\n" + body + "\r\n--" + boundary + "--"
+	return plain(start, whole, "Host: mp01.lab.example", `Content-Type: multipart/mixed; boundary="`+boundary+`"`)
+}
+
+const smsid = "GUID:0A6F2B11-3C4D-4E5F-9A0B-1C2D3E4F5061"
+
+func ask(endpoint, text string) []byte {
+	return ccm("CCM_POST /ccm_system/request HTTP/1.1", endpoint, "<SourceID>"+smsid+"</SourceID>", "Sync", text)
+}
+
+func post(endpoint, text string) []byte {
+	return ccm("CCM_POST /ccm_system/request HTTP/1.1", endpoint, "<SourceID>"+smsid+"</SourceID>", "Async", text)
+}
+
+func answer(endpoint, text string) []byte { return ccm("HTTP/1.1 200 OK", endpoint, "", "Sync", text) }
+
+var empty = plain("HTTP/1.1 200 OK", "")
+
+// registration is a request with these certificate digits.
+func registration(certificate string) []byte {
+	return ask("MP_ClientRegistration", `<ClientRegistrationRequest><Data RequestType="Registration" SMSID="`+smsid+`"><AgentInformation AgentIdentity="CCMSetup.exe" AgentVersion="5.00.9128.1000"/><Certificates><Signing Encoding="HexBinary" KeyType="1">`+certificate+`</Signing></Certificates></Data></ClientRegistrationRequest>`)
+}
+
+func registrationReply(status string) []byte {
+	return answer("ClientRegistration", `<ClientRegistrationResponse ResponseType="Registration" Status="`+status+`" SMSID="`+smsid+`" ApprovalStatus="0"/>`)
+}
+
+// certificate is a fresh one in hex.
+func certificate(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(77), Subject: pkix.Name{CommonName: "PC-0001"}, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%X", der)
+}
+
+func inventory(kind, version, value string) []byte {
+	return post("MP_HinvEndpoint", `<Report><ReportHeader><Identification><Machine><ClientID>`+smsid+`</ClientID></Machine></Identification><ReportDetails><ReportContent>Inventory Data</ReportContent><ReportType>`+kind+`</ReportType><Date>20260504104100.000000+000</Date><Version>`+version+`</Version><Format>1.1</Format></ReportDetails><InventoryAction ActionType="Predefined"><InventoryActionID>{00000000-0000-0000-0000-000000000001}</InventoryActionID></InventoryAction></ReportHeader><ReportBody><Instance Content="New" Class="Win32_BIOS"><Win32_BIOS><Name>`+value+`</Name></Win32_BIOS></Instance></ReportBody></Report>`)
+}
+
+// TestField makes troubles that were reported from the field, and fails when
+// the first thing said of them is not their cause, or blames another side.
+func TestField(t *testing.T) {
+	good := certificate(t)
+	for _, tt := range []struct {
+		row, name      string
+		make           func(*field)
+		ref, who, says string
+	}{
+		{"B12", "rejected", func(f *field) { f.add(registration(good), registrationReply("3")) }, "N01", "mp", "Status 3"},
+		{"B12", "empty", func(f *field) { f.add(registration(good), empty) }, "N04", "mp", "answered 200"},
+		{"B25", "odd number of digits", func(f *field) { f.add(registration(good[:401]), registrationReply("3")) }, "N02", "agent", "not DER: cut at byte 200"},
+		{"B25", "cut", func(f *field) { f.add(registration(good[:400]), empty) }, "N02", "agent", "not DER: cut at byte 200"},
+		{"B25", "something behind", func(f *field) { f.add(registration(good+"0D0A"), empty) }, "N02", "agent", "2 bytes too many"},
+		{"B31", "report while pending", func(f *field) {
+			f.add(registration(good), registrationReply("1"))
+			f.connect("192.0.2.77:51400")
+			f.add(inventory("Full", "1.0", "A01"), empty)
+		}, "N01", "agent", "report sent while registration is pending (exchange 1)"},
+		{"B33", "gap", func(f *field) {
+			f.add(inventory("Full", "4.8", "A01"), empty)
+			f.add(inventory("Delta", "4.9", "A01"), empty)
+			f.connect("192.0.2.77:51400")
+			f.add(inventory("Delta", "4.11", "A01"), empty)
+		}, "N07", "agent", "report 4.10 of this agent never passed"},
+		{"B35", "first delta", func(f *field) { f.add(inventory("Delta", "4.9", "A01"), empty) }, "N07", "agent", "is a delta"},
+		{"B51", "control character", func(f *field) { f.add(inventory("Full", "1.0", "A\x0301"), empty) }, "N09", "agent", "Windows' parsers refuse this"},
+		{"B33", "no gap", func(f *field) {
+			f.add(inventory("Full", "4.8", "A01"), empty)
+			f.add(inventory("Delta", "4.9", "A01"), empty)
+		}, "", "", ""},
+	} {
+		t.Run(tt.row+" "+tt.name, func(t *testing.T) {
+			f := newField(t)
+			tt.make(f)
+			if err := f.recorder.Flush(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			folding, err := New(f.store, func() time.Time { return noon }).Run(context.Background(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			groups := folding.Groups()
+			if tt.ref == "" {
+				if len(groups) > 0 {
+					t.Errorf("false alarm %s: %q", groups[0].Example.Kind.Code, groups[0].Example.Proof)
+				}
+				return
+			}
+			if len(groups) == 0 {
+				t.Fatal("nothing was found")
+			}
+			first := groups[0].Example
+			if first.Kind.Ref != tt.ref || first.Who != tt.who || !strings.Contains(strings.Join(first.Proof, "\n"), tt.says) {
+				t.Errorf("first is %s %s, side %q: %q", first.Kind.Ref, first.Kind.Code, first.Who, first.Proof)
+			}
+		})
+	}
+}
