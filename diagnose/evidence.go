@@ -48,6 +48,10 @@ type Exchange struct {
 	Fate         traffic.Fate
 	// Err says why it broke off, "" when it did not.
 	Err string
+	// Host is where the reply tells an upload to go on (BITS-Host-Id).
+	Host string
+	// Token is the request's token, nil without one.
+	Token *Token
 	// Message is what its messages say, nil when they were not decoded.
 	Message *Message
 }
@@ -60,6 +64,7 @@ func ExchangeOf(x *traffic.Exchange) Exchange {
 		Status: x.Reply.Head.Status(), Reason: x.Reply.Head.Reason(),
 		RequestSize: x.Request.Size, ReplySize: x.Reply.Size,
 		Server: x.Reply.Head.Get("Server"), Challenges: x.Reply.Head.Values("WWW-Authenticate"),
+		Host: x.Reply.Head.Get("BITS-Host-Id"), Token: tokenOf(x.Request.Head),
 		Begun: x.Begun, Ended: x.Ended, Fate: x.Fate, Err: x.Err,
 	}
 }

@@ -37,6 +37,7 @@ type History struct {
 	agents            map[string]*remembered
 	siteCert, siteKey seen
 	hashes            map[string]int
+	files             map[string]twoForms
 }
 
 // seen is a value and the exchange that had it last.
@@ -56,13 +57,14 @@ type remembered struct {
 // Add takes the next exchange, in the order of their numbers, and says what the
 // earlier ones tell about it.
 func (h *History) Add(x *Exchange) []Told {
-	m := x.Message
-	if m == nil {
-		return nil
-	}
 	var out []Told
 	tell := func(code, sure string, proof ...string) {
 		out = append(out, Told{code, x.ID, sure, proof})
+	}
+	h.content(x, tell)
+	m := x.Message
+	if m == nil {
+		return out
 	}
 	h.site(x, tell)
 	h.hash(m, tell)
@@ -223,8 +225,11 @@ func toldRule(k traffic.FindingKind, check, who string) rule {
 	}}
 }
 
-// Remembers is true for kinds of requests that History has to be given.
-func Remembers(kind string) bool {
+// Remembers is true for requests that History has to be given.
+func Remembers(kind, target string) bool {
+	if file, _ := contentFile(target); file != "" {
+		return true
+	}
 	switch kind {
 	case "site-cert", "trusted-key", "mp-key", "policy", "policy-body":
 		return true

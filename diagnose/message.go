@@ -34,8 +34,10 @@ type Message struct {
 	Recipients []decode.Recipient
 	// Packet is the request's packet of an upload, Ack the reply's.
 	Packet, Ack *decode.Packet
-	// Places are the servers that a location reply names.
-	Places []Place
+	// Records is how many servers a location reply has records of, Places
+	// those that it names.
+	Records int
+	Places  []Place
 	// SiteCert and SiteKey are SHA-256 digests of the site's signing
 	// certificate and of its key as the reply writes them, "" without.
 	SiteCert, SiteKey string
@@ -109,6 +111,8 @@ func (m *Message) readReply(reply *decode.Message) {
 			if m.Client == "" {
 				m.Client = e.attr("SMSID")
 			}
+		case e.name == "LocationRecord":
+			m.Records++
 		case m.Kind == "mp-list" && e.name == "MP" && len(m.Places) < maxPlaces:
 			m.Places = append(m.Places, Place{Host: e.attr("FQDN")})
 		case e.name == "URL" && len(m.Places) < maxPlaces:
@@ -119,7 +123,7 @@ func (m *Message) readReply(reply *decode.Message) {
 		case m.Kind == "site-cert" && strings.TrimSpace(e.text) != "" && m.SiteCert == "":
 			m.SiteCert = digest(e.text)
 		case m.Kind == "trusted-key" && strings.TrimSpace(e.text) != "" && m.SiteKey == "",
-			m.Kind == "mp-key" && e.name == "TrustedRootKey":
+			m.Kind == "mp-key" && strings.EqualFold(e.name, "TrustedRootKey") && m.SiteKey == "":
 			m.SiteKey = digest(e.text)
 		}
 	}

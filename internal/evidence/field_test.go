@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"fmt"
 	"math/big"
 	"path/filepath"
@@ -70,6 +71,9 @@ func (f *field) add(request, reply []byte) {
 	f.recorder.Take(traffic.ExchangeBegun{Exchange: *x})
 	f.recorder.Take(traffic.Chunk{Exchange: x.ID, Dir: traffic.Request, Data: bytes.Clone(request)})
 	x.Fate = traffic.Passed
+	if reply == nil {
+		x.Fate = traffic.Broken
+	}
 	if reply != nil {
 		x.Replied, x.Reply = f.now, wire(reply)
 		f.recorder.Take(traffic.Chunk{Exchange: x.ID, Dir: traffic.Reply, Data: bytes.Clone(reply)})
@@ -157,10 +161,38 @@ func inventory(kind, version, value string) []byte {
 	return post("MP_HinvEndpoint", `<Report><ReportHeader><Identification><Machine><ClientID>`+smsid+`</ClientID></Machine></Identification><ReportDetails><ReportContent>Inventory Data</ReportContent><ReportType>`+kind+`</ReportType><Date>20260504104100.000000+000</Date><Version>`+version+`</Version><Format>1.1</Format></ReportDetails><InventoryAction ActionType="Predefined"><InventoryActionID>{00000000-0000-0000-0000-000000000001}</InventoryActionID></InventoryAction></ReportHeader><ReportBody><Instance Content="New" Class="Win32_BIOS"><Win32_BIOS><Name>`+value+`</Name></Win32_BIOS></Instance></ReportBody></Report>`)
 }
 
+func get(target string, fields ...string) []byte {
+	return plain("GET "+target+" HTTP/1.1", "", append(fields, "Host: mp01.lab.example")...)
+}
+
+func document(text string) []byte { return plain("HTTP/1.1 200 OK", text, "Content-Type: text/xml") }
+
+// token is a field with a token of these claims.
+func token(claims string) string {
+	enc := base64.RawURLEncoding.EncodeToString
+	return "Authorization: Bearer " + enc([]byte(`{"alg":"RS256"}`)) + "." + enc([]byte(claims)) + "." + enc([]byte("signature"))
+}
+
+const session = "BITS-Session-Id: {E621E1F8-C36C-495A-93FC-0C247A3E6E5F}"
+
+// upload is a packet of an upload.
+func upload(kind string, fields ...string) []byte {
+	body := ""
+	if kind == "Fragment" {
+		body = "data"
+	}
+	return plain("BITS_POST /CCM_Incoming/{C56A4180-65AA-42EC-A945-5FD21DEC0599} HTTP/1.1", body,
+		append(fields, "BITS-Packet-Type: "+kind, session, "Host: mp01.lab.example")...)
+}
+
+func ack(status string, fields ...string) []byte {
+	return plain("HTTP/1.1 "+status, "", append(fields, "BITS-Packet-Type: Ack", session)...)
+}
+
 // TestField makes troubles that were reported from the field, and fails when
 // the first thing said of them is not their cause, or blames another side.
 func TestField(t *testing.T) {
-	good := certificate(t)
+	good, other := certificate(t), certificate(t)
 	for _, tt := range []struct {
 		row, name      string
 		make           func(*field)
@@ -184,6 +216,64 @@ func TestField(t *testing.T) {
 		}, "N07", "agent", "report 4.10 of this agent never passed"},
 		{"B35", "first delta", func(f *field) { f.add(inventory("Delta", "4.9", "A01"), empty) }, "N07", "agent", "is a delta"},
 		{"B51", "control character", func(f *field) { f.add(inventory("Full", "1.0", "A\x0301"), empty) }, "N09", "agent", "Windows' parsers refuse this"},
+		{"B27", "another site key", func(f *field) {
+			f.add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), document("<MPKEYINFORMATION><TRUSTEDROOTKEY>0602AA</TRUSTEDROOTKEY></MPKEYINFORMATION>"))
+			f.connect("192.0.2.78:51400")
+			f.add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), document("<MPKEYINFORMATION><TRUSTEDROOTKEY>0602BB</TRUSTEDROOTKEY></MPKEYINFORMATION>"))
+		}, "N14", "mp", "the site key differs from that of exchange 1"},
+		{"B49", "another signing certificate", func(f *field) {
+			f.add(get("/SMS_MP/.sms_aut?SITESIGNCERT"), document("<MPSITESIGNCERT><X509Certificate>"+good+"</X509Certificate></MPSITESIGNCERT>"))
+			f.add(get("/SMS_MP/.sms_aut?SITESIGNCERT"), document("<MPSITESIGNCERT><X509Certificate>"+other+"</X509Certificate></MPSITESIGNCERT>"))
+		}, "N13", "mp", "the site signing certificate differs from that of exchange 1"},
+		{"B41", "no distribution point", func(f *field) {
+			f.add(ask("MP_LocationManager", `<ContentLocationRequest SchemaVersion="1.00"><Package ID="LAB00001" Version="1"/></ContentLocationRequest>`),
+				answer("LS_ReplyLocations", `<ContentLocationReply SchemaVersion="1.00"><Sites/></ContentLocationReply>`))
+		}, "N12", "mp", "names 0 distribution points"},
+		{"B50", "three management points", func(f *field) {
+			f.add(get("/SMS_MP/.sms_aut?MPLIST"), document(`<MPList><MP Name="MP01" FQDN="mp01.lab.example"/><MP Name="MP02" FQDN="mp02.lab.example"/><MP Name="MP03" FQDN="mp03.lab.example"/></MPList>`))
+		}, "N12", "", "names 3 management points"},
+		{"B10", "connection point without certificate", func(f *field) {
+			f.add(get("/CCM_PROXY_MUTUALAUTH/72057594037928290/SMS_MP/.sms_aut?SITESIGNCERT"), plain("HTTP/1.1 403 CMGConnector_Clientcertificaterequired", ""))
+		}, "N15", "mp", "CMGConnector_Clientcertificaterequired"},
+		{"B42", "neither certificate nor token", func(f *field) {
+			f.add(get("/CCM_Proxy_MutualAuth/72057594037928290/SMS_MP/.sms_aut?MPLIST"), plain("HTTP/1.1 403 Forbidden", ""))
+		}, "N22", "agent", "no certificate and no token in this request"},
+		{"B46", "no device token", func(f *field) { f.add(get("/CCM_STS"), plain("HTTP/1.1 401 Unauthorized", "")) }, "N22", "agent", "no certificate and no token"},
+		{"B43", "token ran out", func(f *field) {
+			f.add(get("/CCM_STS", token(`{"iss":"https://sts.windows.net/x/","aud":"https://cm.example","ver":"1.0","exp":1770000000}`)), plain("HTTP/1.1 401 Unauthorized", ""))
+		}, "N22", "agent", "exp 2026-02-02T02:40:00Z"},
+		{"B44", "token of another issuer", func(f *field) {
+			f.add(get("/CCM_STS", token(`{"iss":"https://sts.windows.net/x/","aud":["https://cm.example"],"ver":"1.0","exp":1900000000}`)), plain("HTTP/1.1 401 Unauthorized", ""))
+		}, "N22", "mp", `iss "https://sts.windows.net/x/", aud "https://cm.example", ver "1.0"`},
+		{"B59", "another host", func(f *field) { f.add(upload("Create-Session"), ack("200 OK", "BITS-Host-Id: mp02.internal")) }, "N24", "mp", `continue at "mp02.internal"`},
+		{"B60", "uploads are off", func(f *field) {
+			f.add(upload("Create-Session"), ack("501 Not Implemented", "BITS-Error-Code: 0x80200020", "BITS-Error-Context: 0x7"))
+		}, "N23", "mp", "BITS-Error-Code 0x80200020"},
+		{"B60", "too large", func(f *field) {
+			f.add(upload("Create-Session"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/9000000"), plain("HTTP/1.1 413 Request Entity Too Large", ""))
+		}, "N23", "mp", "the agent announced 9000000 bytes"},
+		{"B48", "cut", func(f *field) {
+			f.add(upload("Create-Session"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 0-9999/20000"), nil)
+		}, "N23", "agent", "of a fragment of 10000 bytes (0 to 9999 of 20000)"},
+		{"B34", "gap", func(f *field) {
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/100"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 10-13/100"), ack("200 OK"))
+		}, "N23", "agent", "6 bytes are missing"},
+		{"B37", "plain and query form", func(f *field) {
+			f.add(get("/SMS_DP_SMSPKG$/LAB00001/web.config"), plain("HTTP/1.1 404 Not Found", ""))
+			f.connect("192.0.2.78:51400")
+			f.add(get("/query?SMS_DP_SMSPKG$/LAB00001/web.config"), plain("HTTP/1.1 200 OK", "x"))
+		}, "N11", "agent", "the same file works in the query form (exchange 2)"},
+		{"B16", "challenge, then good", func(f *field) {
+			request := bytes.Replace(registration(good), []byte("/ccm_system/"), []byte("/ccm_system_windowsauth/"), 1)
+			f.add(request, plain("HTTP/1.1 401 Unauthorized", "", "WWW-Authenticate: Negotiate"))
+			f.add(request, registrationReply("0"))
+		}, "N16", "", "401"},
+		{"B26", "http where https is wanted", func(f *field) {
+			f.add(get("/CCM_Client/ccmsetup.exe"), plain("HTTP/1.1 403 Forbidden", ""))
+		}, "N10", "agent", "403.4 is likely"},
 		{"B33", "no gap", func(f *field) {
 			f.add(inventory("Full", "4.8", "A01"), empty)
 			f.add(inventory("Delta", "4.9", "A01"), empty)

@@ -25,7 +25,7 @@ func (s *Survey) hear(ctx context.Context) error {
 		}
 		for _, r := range rows {
 			s.heard = r.ID
-			if !diagnose.Remembers(r.Kind) {
+			if !diagnose.Remembers(r.Kind, r.Target) {
 				continue
 			}
 			x, err := s.store.Exchange(ctx, r.ID)
