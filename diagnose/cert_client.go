@@ -290,10 +290,8 @@ func (f *facts) wantedUpstream() string {
 	if u.says(tlsrecord.Server, 116) || u.says(tlsrecord.Server, 40, 42) && u.showedNone() {
 		return u.alertLine() + ", after an empty Certificate"
 	}
-	for _, x := range f.Exchanges {
-		if code, said := alertIn(x.Err, "remote error: "); said && code == 116 {
-			return "the management point said alert " + alertText(code) + " after the handshake"
-		}
+	if code, said := f.refusedAfterwards(); said && code == 116 {
+		return "the management point said alert " + alertText(code) + " after the handshake"
 	}
 	return ""
 }

@@ -104,7 +104,7 @@ func (f *facts) resetWhileSending() (occurrence, bool) {
 // because the agent had.
 func (f *facts) mpEnded() bool {
 	u, a := f.Conn.UpstreamLeg, f.Conn.AgentLeg
-	if u.End != traffic.EndFIN && u.End != traffic.EndReset {
+	if u.End != traffic.EndFIN && u.End != traffic.EndReset && u.End != traffic.EndAlert {
 		return false
 	}
 	return a.End != traffic.EndFIN && a.End != traffic.EndReset || !a.EndedAt.Before(u.EndedAt)

@@ -58,6 +58,7 @@ func Judge(e Evidence) []Finding {
 		}
 	}
 	explain(out)
+	f.tell(out)
 	slices.SortStableFunc(out, func(a, b Finding) int {
 		if (a.MootBy == "") != (b.MootBy == "") {
 			if a.MootBy == "" {

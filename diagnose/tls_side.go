@@ -1,6 +1,9 @@
 package diagnose
 
 import (
+	"fmt"
+	"strings"
+
 	"mpproxy/internal/tlsrecord"
 	"mpproxy/traffic"
 )
@@ -38,8 +41,11 @@ var agentRenegotiates = rule{
 	},
 	check: "The client's settings; agents of ConfigMgr do not do this by themselves.",
 	test: func(f *facts) (occurrence, bool) {
-		if f.agent == nil || !f.agent.sealed {
+		if f.agent == nil {
 			return occurrence{}, false
+		}
+		if !f.agent.sealed {
+			return f.agentHelloAgain()
 		}
 		r := f.agent.tr.Renegotiation()
 		if r == nil || r.By != tlsrecord.Client {
@@ -47,6 +53,24 @@ var agentRenegotiates = rule{
 		}
 		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{"a handshake message after the agent's Finished that nobody asked for"}}, true
 	},
+}
+
+// agentHelloAgain is a second handshake that mpproxy had to break off.
+func (f *facts) agentHelloAgain() (occurrence, bool) {
+	end := f.Conn.AgentLeg
+	sent, seen := handshakeAfter(end.After)
+	said := strings.Contains(end.Err, "unexpected handshake message of type *tls.clientHelloMsg")
+	if f.agent.failed() || !seen && !said {
+		return occurrence{}, false
+	}
+	o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain}
+	if said {
+		o.proof = append(o.proof, "mpproxy broke off: "+quote(end.Err))
+	}
+	if seen {
+		o.proof = append(o.proof, fmt.Sprintf("a handshake record of %d bytes from the agent, %s after the handshake", sent.Length, since(f.agent.hs.Ended, sent.At)))
+	}
+	return o, true
 }
 
 var resumedSession = rule{

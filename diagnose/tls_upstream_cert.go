@@ -19,7 +19,6 @@ var mpEnhancedHTTP = rule{
 		Title:  "The management point shows the self-made certificate of Enhanced HTTP",
 		Why:    "The site issues it itself (SMS Issuing). Agents trust it by what the site told them, Windows and mpproxy do not by themselves.",
 		Remedy: "Export the SMS Issuing certificate from the site (Administration, Security, Certificates) and give it to --upstream-ca.",
-		Moot:   []string{"upstream-untrusted", "upstream-tls-failed"},
 	},
 	check: "On the management point: the binding's certificate is \"SMS Role SSL Certificate\".",
 	test: func(f *facts) (occurrence, bool) {
@@ -27,7 +26,7 @@ var mpEnhancedHTTP = rule{
 			if l.side == traffic.AgentSide && !l.sealed {
 				continue
 			}
-			if strings.Contains(l.server.issuer(), "CN=SMS Issuing") || strings.Contains(l.server.subject(), "CN=SMS Role SSL Certificate") {
+			if l.server.enhancedHTTP() {
 				return occurrence{leg: l.side, who: proxySide, sure: certain, proof: []string{
 					fmt.Sprintf("certificate of %s, issued by %s", quote(l.server.subject()), quote(l.server.issuer())),
 				}}, true
@@ -35,6 +34,11 @@ var mpEnhancedHTTP = rule{
 		}
 		return occurrence{}, false
 	},
+}
+
+// enhancedHTTP knows the certificates that a site makes for itself.
+func (c chain) enhancedHTTP() bool {
+	return strings.Contains(c.issuer(), "CN=SMS Issuing") || strings.Contains(c.subject(), "CN=SMS Role SSL Certificate")
 }
 
 var mpNameMismatch = rule{
@@ -67,7 +71,7 @@ var mpUntrusted = rule{
 		Title:  "mpproxy does not trust the authority of the management point's certificate",
 		Why:    "Its root is not among those that mpproxy was given, or the management point does not send an intermediate.",
 		Remedy: "Give the site's root to --upstream-ca.",
-		Moot:   []string{"upstream-tls-failed"},
+		Moot:   []string{"upstream-tls-failed", "upstream-enhanced-http"},
 	},
 	check: "openssl s_client -showcerts -connect NAME:443 shows the chain as sent.",
 	test: func(f *facts) (occurrence, bool) {
@@ -78,6 +82,11 @@ var mpUntrusted = rule{
 			o := occurrence{who: proxySide, sure: certain, proof: []string{
 				fmt.Sprintf("certificate of %s, issued by %s; a chain of %d was sent", quote(l.server.subject()), quote(l.server.issuer()), len(l.server)),
 			}}
+			if l.server.enhancedHTTP() {
+				o.do = []string{mpEnhancedHTTP.kind.Remedy}
+				o.proof = append(o.proof, "it is the self-made certificate of Enhanced HTTP, which agents trust by what the site told them, and nobody else does")
+				return o, true
+			}
 			if !l.server.complete() {
 				o.proof = append(o.proof, fmt.Sprintf("it ends at %s, which was not sent: if that is no root, the management point lacks an intermediate", quote(l.server[max(len(l.server)-1, 0):].issuer())))
 			}

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mpproxy/internal/tlsrecord"
@@ -11,7 +12,7 @@ import (
 
 // upstreamRefusalRules are about the management point refusing a client
 // certificate, or asking for it in ways that fail.
-var upstreamRefusalRules = []rule{mpNoCertificate, mpRefusesCertificate, mpRenegotiates, mpAuthoritiesHuge}
+var upstreamRefusalRules = []rule{mpNoCertificate, mpRefusesCertificate, mpRefusesHidden, mpRenegotiates, mpAlertAtEnd, mpAuthoritiesHuge}
 
 var mpNoCertificate = rule{
 	kind: traffic.FindingKind{
@@ -137,6 +138,9 @@ var mpRenegotiates = rule{
 			}
 			return o, true
 		}
+		if o, found := f.askedAgain(); found {
+			return o, true
+		}
 		for i := range f.Exchanges {
 			if x := &f.Exchanges[i]; strings.Contains(x.Err, "no renegotiation") {
 				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{
@@ -161,13 +165,17 @@ var mpAuthoritiesHuge = rule{
 			if l.serverWho() != mpSide {
 				continue
 			}
-			r := l.tr.CertificateRequest()
-			if r == nil || r.AuthoritiesSize < 12_000 {
+			size, names := l.authorities()
+			if size < 12_000 {
 				continue
 			}
-			return occurrence{leg: l.side, who: mpSide, sure: likely, proof: []string{
-				fmt.Sprintf("its CertificateRequest has %d bytes of names; the cut is at 16384, before 2008 at 12228", r.AuthoritiesSize),
-			}}, true
+			o := occurrence{leg: l.side, who: mpSide, sure: likely, proof: []string{
+				fmt.Sprintf("its CertificateRequest has %d bytes of names, %d of them; the cut is at 16384, before 2008 at 12228", size, len(names)),
+			}}
+			if issuer := f.agentIssuer(); issuer != "" && !slices.Contains(names, issuer) {
+				o.proof = append(o.proof, "the issuer of the agent's certificate, "+quote(issuer)+", is not in it: such an agent shows none")
+			}
+			return o, true
 		}
 		return occurrence{}, false
 	},

@@ -513,6 +513,17 @@ func foreign(t *testing.T, stdin, name string, args ...string) {
 	}
 }
 
+// impatient is a Go agent that waits for an answer only so long.
+func impatient(d time.Duration) func(*testing.T, *lab, string) {
+	return func(t *testing.T, l *lab, addr string) {
+		c := tls.Client(dialLab(t, addr), &tls.Config{ServerName: mpName, RootCAs: l.mpproxy.Pool()})
+		defer c.Close()
+		_, _ = io.WriteString(c, labRequest)
+		_ = c.SetReadDeadline(time.Now().Add(d))
+		_, _ = c.Read(make([]byte, 1))
+	}
+}
+
 // mustOpenssl runs a command of openssl that has to work.
 func mustOpenssl(t *testing.T, args ...string) {
 	t.Helper()
@@ -535,8 +546,9 @@ type labCase struct {
 	agent     func(*testing.T, *lab, string)
 	conns     int
 	timeout   time.Duration
-	// also is a further finding that has to be there.
-	also string
+	// also is a further finding that has to be there, proof a part of the first
+	// one's evidence.
+	also, proof string
 }
 
 const (
@@ -813,34 +825,26 @@ func labCases() []labCase {
 		{name: "management point's certificate expired", ref: "A05", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(past), agent: goAgent(nil)},
 		{name: "management point's certificate for clients", ref: "A07", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(forClients), agent: goAgent(nil)},
 		{name: "management point's certificate SHA-1", ref: "A08", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(sha1Signed), agent: goAgent(nil)},
-		{name: "Enhanced HTTP", ref: "M07", leg: mpLeg, who: "proxy", sure: "certain", mp: func(t *testing.T, l *lab) proxy.Target {
-			ca, err := pki.NewCA("SMS Issuing", time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, ca, func(c *x509.Certificate) { c.Subject.CommonName = "SMS Role SSL Certificate" })}})
+		{name: "Enhanced HTTP, not trusted", ref: "M05", also: "M07", leg: mpLeg, who: "proxy", sure: "certain", proof: "Enhanced HTTP", mp: enhancedHTTP, agent: goAgent(nil)},
+		{name: "Enhanced HTTP", ref: "M07", leg: mpLeg, who: "proxy", sure: "certain", mp: enhancedHTTP, upstream: func(*testing.T, *lab) proxy.UpstreamTLS {
+			return proxy.UpstreamTLS{Insecure: true}
 		}, agent: goAgent(nil)},
 
 		// The management point refuses mpproxy.
 		{name: "refuses the certificate, TLS 1.2", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(oddCA, tls.VersionTLS12, nil), agent: goAgent(withCert(nil))},
 		{name: "refuses the certificate, TLS 1.3", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(oddCA, tls.VersionTLS13, nil), agent: goAgent(withCert(nil))},
 		{name: "refuses an expired certificate", ref: "M14", also: "M12", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireSite), upstream: upstreamWith(siteCA, tls.VersionTLS12, past), agent: goAgent(withCert(nil))},
+		{name: "refuses the certificate of mpproxy, then the agent's leg ends", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", proof: "the agent's leg ended because of that", mp: mpCfg(requireSite), upstream: upstreamWith(oddCA, tls.VersionTLS13, nil), agent: goAgent(withCert(nil))},
+		{name: "refuses the agent's certificate, passed through, TLS 1.3", ref: "M12", leg: agentLeg, who: "mp", sure: "possible", proof: "as with a certificate", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			cert := l.agentCert(t, l.odd, nil)
+			trustsSite(nil)(t, l, c)
+			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+		})},
+		{name: "misses the agent's certificate, passed through, TLS 1.3", ref: "M12", leg: agentLeg, who: "mp", sure: "possible", proof: "without a certificate", listener: sealed, mp: mpCfg(requireAny), agent: goAgent(trustsSite(nil))},
 		{name: "mpproxy has no certificate, TLS 1.2", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), agent: goAgent(withCert(nil))},
 		{name: "mpproxy has no certificate, TLS 1.3", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), upstream: upTo13, agent: goAgent(withCert(nil))},
-		{name: "a list of authorities near the cut", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", mp: func(t *testing.T, l *lab) proxy.Target {
-			pool := x509.NewCertPool()
-			for i := range 260 {
-				c := l.cert(t, l.site, func(c *x509.Certificate) {
-					c.Subject = pkix.Name{CommonName: fmt.Sprintf("Root Authority of the Laboratory %03d", i)}
-				})
-				parsed, err := x509.ParseCertificate(c.Certificate[0])
-				if err != nil {
-					t.Fatal(err)
-				}
-				pool.AddCert(parsed)
-			}
-			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}, ClientAuth: tls.RequestClientCert, ClientCAs: pool})
-		}, agent: goAgent(nil)},
+		{name: "a list of authorities near the cut", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", mp: manyAuthorities, agent: goAgent(nil)},
+		{name: "a list of authorities near the cut, TLS 1.3", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", proof: "Lab Site CA\", is not in it", mp: manyAuthorities, upstream: upTo13, agent: goAgent(withCert(nil))},
 
 		// What the management point answers.
 		{name: "403 with a good certificate", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
@@ -876,9 +880,36 @@ func labCases() []labCase {
 			return mpRaw(t, false, func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)); c.Close() })
 		}, agent: rawAgent(labRequest, wait)},
 		{name: "renegotiation refused by a program in Go, passed through", ref: "M10", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: renegotiatingMP, agent: goAgent(trustsSite(max12))},
+		{name: "renegotiation for the certificate", ref: "M10", leg: mpLeg, who: "mp", sure: "certain", proof: "should not need one", mp: renegotiatingMP, upstream: upstreamWith(siteCA, 0, nil), agent: impatient(2 * time.Second)},
+		{name: "renegotiation begun by the agent", ref: "A30", leg: agentLeg, who: "agent", sure: "certain", proof: "clientHelloMsg", agent: renegotiatingAgent},
 		{name: "renegotiation begun by the agent, passed through", ref: "A30", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, agent: renegotiatingAgent},
 		{name: "expires soon", ref: "X01", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 10) }), agent: goAgent(nil)},
 	}
+}
+
+// enhancedHTTP has a certificate as sites make for themselves.
+func enhancedHTTP(t *testing.T, l *lab) proxy.Target {
+	ca, err := pki.NewCA("SMS Issuing", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, ca, func(c *x509.Certificate) { c.Subject.CommonName = "SMS Role SSL Certificate" })}})
+}
+
+// manyAuthorities asks for a certificate of one of very many.
+func manyAuthorities(t *testing.T, l *lab) proxy.Target {
+	pool := x509.NewCertPool()
+	for i := range 260 {
+		c := l.cert(t, l.site, func(c *x509.Certificate) {
+			c.Subject = pkix.Name{CommonName: fmt.Sprintf("Root Authority of the Laboratory %03d", i)}
+		})
+		parsed, err := x509.ParseCertificate(c.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool.AddCert(parsed)
+	}
+	return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}, ClientAuth: tls.RequestClientCert, ClientCAs: pool})
 }
 
 func rawMP(handle func(net.Conn)) func(*testing.T, *lab) proxy.Target {
@@ -1002,6 +1033,9 @@ func TestLab(t *testing.T) {
 			}
 			if c.also != "" && !slices.ContainsFunc(groups, func(g diagnose.Group) bool { return g.Example.Kind.Ref == c.also }) {
 				t.Errorf("%s was not found", c.also)
+			}
+			if !strings.Contains(strings.Join(first.Proof, "\n"), c.proof) {
+				t.Errorf("the evidence lacks %q", c.proof)
 			}
 			for _, g := range groups[1:] {
 				if g.MootBy == "" && g.Example.Sure == "certain" && g.Example.Kind.Severity > traffic.Info {

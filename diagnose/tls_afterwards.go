@@ -1,0 +1,226 @@
+package diagnose
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"mpproxy/internal/tlsrecord"
+	"mpproxy/traffic"
+)
+
+// handshakeAfter is the first handshake record that came on a leg after its
+// handshake.
+func handshakeAfter(a *traffic.Afterwards) (traffic.Record, bool) {
+	if a == nil {
+		return traffic.Record{}, false
+	}
+	for _, r := range a.In {
+		if tlsrecord.ContentType(r.Type) == tlsrecord.ContentHandshake {
+			return r, true
+		}
+	}
+	return traffic.Record{}, false
+}
+
+// since is how long after a time something was that has microseconds.
+func since(begin time.Time, us int64) string {
+	return time.UnixMicro(us).Sub(begin).Round(time.Millisecond).String()
+}
+
+// askedAgain is a renegotiation by the management point with mpproxy.
+func (f *facts) askedAgain() (occurrence, bool) {
+	after := f.Conn.UpstreamLeg.After
+	if f.upstream == nil || after == nil {
+		return occurrence{}, false
+	}
+	o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain}
+	if after.Again == nil {
+		r, seen := handshakeAfter(after)
+		o.sure = likely
+		o.proof = []string{fmt.Sprintf("it began a second handshake (%d bytes) %s after the first one", r.Length, since(f.upstream.hs.Ended, r.At))}
+		return o, seen
+	}
+	line := fmt.Sprintf("it asked for a client certificate %s after the handshake", since(f.upstream.hs.Ended, after.AskedAt))
+	if o.exchange = f.underWay(after.AskedAt); o.exchange != nil {
+		line += ", at " + quote(o.exchange.Method) + " " + quote(o.exchange.path())
+	}
+	o.proof = append(o.proof, line, "mpproxy showed "+quote(after.Again.Identity))
+	if after.Again.Unsuited != "" {
+		o.proof = append(o.proof, "which does not fit what was asked for: "+after.Again.Unsuited)
+	}
+	if after.Again.Count > 0 {
+		o.proof = append(o.proof, fmt.Sprintf("%d authorities were named (%d bytes)", after.Again.Count, after.Again.Size))
+	}
+	if o.exchange != nil && needsNoCertificate(o.exchange) {
+		o.proof = append(o.proof, "it asked on a URL that should not need one: see the SSL settings of that folder, and devices on the way")
+	}
+	return o, true
+}
+
+// underWay is the request that was on its way at a time, in microseconds; the
+// last one begun before it.
+func (f *facts) underWay(us int64) *Exchange {
+	var found *Exchange
+	for _, x := range f.requests {
+		if x.Begun.UnixMicro() <= us {
+			found = x
+		}
+	}
+	return found
+}
+
+// needsNoCertificate knows what agents fetch before they have a certificate:
+// lists of management points and the site's own certificates.
+func needsNoCertificate(x *Exchange) bool {
+	_, query, _ := strings.Cut(strings.ToLower(x.Target), "?")
+	for _, open := range []string{"mplist", "mpcert", "mpkeyinformation", "sitesigncert"} {
+		if strings.HasPrefix(query, open) {
+			return x.Method == "GET" || x.Method == "HEAD"
+		}
+	}
+	return false
+}
+
+// authorities are the size and the names of the list that a management point
+// sent with its request for a certificate.
+func (l *leg) authorities() (size int, names []string) {
+	if r := l.tr.CertificateRequest(); r != nil {
+		for _, a := range r.Authorities {
+			names = append(names, a.Name)
+		}
+		return r.AuthoritiesSize, names
+	}
+	a := l.hs.Asked
+	if a == nil {
+		return 0, nil
+	}
+	for _, der := range a.Authorities {
+		names = append(names, tlsrecord.Name(der))
+	}
+	return a.Size, names
+}
+
+// agentIssuer is who issued the certificate that the agent shows here or has
+// shown elsewhere; "" when it has shown none.
+func (f *facts) agentIssuer() string {
+	if f.agent != nil && len(f.agent.client) > 0 {
+		return f.agent.client.issuer()
+	}
+	return f.Peers.AgentIssuer
+}
+
+var mpAlertAtEnd = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-alert-at-reset", Ref: "M22", Severity: traffic.Info,
+		Title:  "The management point ended the connection while mpproxy was writing; its alert comes with the end, or is lost to it",
+		Why:    "A side that closes with unread bytes sends a reset, which can overtake the alert that says why.",
+		Remedy: "Nothing by itself: look at the other findings of this connection, and at the management point's own log when no alert was seen.",
+	},
+	check: "On the management point: Schannel event 36888 at this time has the alert that it sent.",
+	test: func(f *facts) (occurrence, bool) {
+		u := f.Conn.UpstreamLeg
+		if f.upstream == nil || u.After == nil || u.After.WriteErr == "" {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.UpstreamSide, who: "", sure: certain, proof: []string{"a write failed: " + quote(u.After.WriteErr)}}
+		switch code, said := f.refusedAfterwards(); {
+		case said:
+			o.proof = append(o.proof, "the alert "+alertText(code)+" was read after that")
+		case u.End == traffic.EndReset:
+			o.sure = possible
+			o.proof = append(o.proof, "no alert could be read after that")
+		default:
+			return occurrence{}, false
+		}
+		return o, true
+	},
+}
+
+var mpRefusesHidden = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-refuses-hidden", Ref: "M12", Severity: traffic.Warning,
+		Title:  "The management point ended the connection right after the agent's part of the handshake, as it does when it refuses the client certificate or misses one",
+		Why:    "TLS 1.3 encrypts certificates and alerts, so only sizes and the order of things can be seen.",
+		Remedy: "Look into the management point's System log (Schannel 36876, 36887, 36888) for the reason; see that its computer trusts the authority of the agents' certificates, and that the agent has one.",
+		Moot:   []string{"tls-agent-left-idle", "upstream-no-reply"},
+	},
+	check: "On the management point: Schannel events at this time; on the agent: CcmMessaging.log (12044, 12030).",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || !l.sealed || l.tr.Version() < tlsrecord.TLS13 || len(l.hs.InMarks) == 0 || l.tr.Resumed() {
+			return occurrence{}, false
+		}
+		h, read := l.hidden()
+		waited := f.Conn.UpstreamLeg.EndedAt.Sub(l.hs.Began) - h.finished
+		refused := h.answers == 1 && h.alert || h.answers == 0 && f.mpEnded()
+		if !read || waited > answerTime || !refused {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.AgentSide, who: mpSide, sure: possible}
+		switch {
+		case h.none:
+			o.proof = []string{"by its size the agent's answer is a Certificate message without a certificate"}
+		case h.shown > 0:
+			o.proof = []string{fmt.Sprintf("before its Finished the agent sent %d bytes, as with a certificate", h.shown)}
+		default: // nobody was asked for a certificate
+			return occurrence{}, false
+		}
+		if h.alert {
+			o.proof = append(o.proof, "then the management point sent one record of an alert's size, and nothing else")
+		} else {
+			o.proof = append(o.proof, "then nothing more came from the management point", f.mpEnd())
+		}
+		return o, true
+	},
+}
+
+// hidden is what the sizes of a TLS 1.3 handshake tell that was passed through.
+type hidden struct {
+	// none is true for an empty Certificate of the client; shown are the bytes
+	// that it sent, encrypted, before its Finished.
+	none  bool
+	shown int
+	// answers is how many records the server sent after the client's Finished,
+	// alert is true when the first of them has an alert's size.
+	answers int
+	alert   bool
+	// finished is when the client's Finished came, since the handshake began.
+	finished time.Duration
+}
+
+// answerTime is how soon a server that dislikes a certificate says so. One that
+// ends later was tired of waiting for a request.
+const answerTime = 5 * time.Second
+
+// hidden reads a handshake in order of time. It is false when the client's
+// Finished is not there, or the client said goodbye first.
+func (l *leg) hidden() (h hidden, read bool) {
+	finished := false
+	for _, r := range l.tr.Ladder(func(from tlsrecord.Side, offset int) time.Duration { return l.passed(from, offset) }) {
+		m := r.Message
+		switch {
+		case m == nil || !m.Encrypted:
+		case r.From == tlsrecord.Server && finished:
+			h.alert = h.answers == 0 && m.Guess == tlsrecord.MaybeAlert
+			h.answers++
+		case r.From == tlsrecord.Server:
+		case m.Guess == tlsrecord.MaybeFinished:
+			finished, h.finished = true, r.At
+		case m.Guess == tlsrecord.MaybeAlert && h.answers == 0:
+			return h, false
+		case !finished:
+			h.none = h.none || m.Guess == tlsrecord.MaybeNoCertificate
+			h.shown += m.Length
+		}
+	}
+	return h, finished
+}
+
+// passed is when a byte of a side passed, since the handshake began.
+func (l *leg) passed(from tlsrecord.Side, offset int) time.Duration {
+	if (from == tlsrecord.Client) == (l.side == traffic.AgentSide) {
+		return l.hs.InMarks.At(offset)
+	}
+	return l.hs.OutMarks.At(offset)
+}
