@@ -3,14 +3,17 @@ package evidence
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	_ "crypto/sha1" // old agents sign with it
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"fmt"
 	"math/big"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +148,13 @@ func registrationReply(status string) []byte {
 // certificate is a fresh one in hex.
 func certificate(t *testing.T) string {
 	t.Helper()
+	text, _ := identity(t)
+	return text
+}
+
+// identity is a fresh certificate in hex, and its key.
+func identity(t *testing.T) (string, *rsa.PrivateKey) {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +164,24 @@ func certificate(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%X", der)
+	return fmt.Sprintf("%X", der), key
+}
+
+// signedRegistration is a registration of this identity, signed by hash;
+// reversed is the order of bytes of Windows.
+func signedRegistration(t *testing.T, certificate string, key *rsa.PrivateKey, hash crypto.Hash, reversed bool) []byte {
+	t.Helper()
+	data := `<Data RequestType="Registration" SMSID="` + smsid + `"><AgentInformation AgentIdentity="CCMSetup.exe" AgentVersion="5.00.9128.1000"/><Certificates><Signing Encoding="HexBinary" KeyType="1">` + certificate + `</Signing></Certificates></Data>`
+	h := hash.New()
+	h.Write([]byte(strings.TrimSuffix(wide(data), "\x00\x00")))
+	signature, err := rsa.SignPKCS1v15(nil, key, hash, h.Sum(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reversed {
+		slices.Reverse(signature)
+	}
+	return ask("MP_ClientRegistration", fmt.Sprintf("<ClientRegistrationRequest>%s<Signature><SignatureValue>%X</SignatureValue></Signature></ClientRegistrationRequest>", data, signature))
 }
 
 func inventory(kind, version, value string) []byte {
@@ -192,7 +219,8 @@ func ack(status string, fields ...string) []byte {
 // TestField makes troubles that were reported from the field, and fails when
 // the first thing said of them is not their cause, or blames another side.
 func TestField(t *testing.T) {
-	good, other := certificate(t), certificate(t)
+	good, key := identity(t)
+	other := certificate(t)
 	for _, tt := range []struct {
 		row, name      string
 		make           func(*field)
@@ -203,6 +231,22 @@ func TestField(t *testing.T) {
 		{"B25", "odd number of digits", func(f *field) { f.add(registration(good[:401]), registrationReply("3")) }, "N02", "agent", "not DER: cut at byte 200"},
 		{"B25", "cut", func(f *field) { f.add(registration(good[:400]), empty) }, "N02", "agent", "not DER: cut at byte 200"},
 		{"B25", "something behind", func(f *field) { f.add(registration(good+"0D0A"), empty) }, "N02", "agent", "2 bytes too many"},
+		{"B30", "bytes in .NET's order", func(f *field) {
+			f.add(signedRegistration(t, good, key, crypto.SHA256, false), registrationReply("3"))
+		}, "N03", "agent", "verifies after reversing the bytes"},
+		{"B30", "another key", func(f *field) {
+			f.add(signedRegistration(t, other, key, crypto.SHA256, true), registrationReply("3"))
+		}, "N03", "agent", "fits no key"},
+		{"B30", "good", func(f *field) {
+			f.add(signedRegistration(t, good, key, crypto.SHA256, true), registrationReply("0"))
+		}, "", "", ""},
+		{"B15", "SHA-1 at a site of SHA-256", func(f *field) {
+			for range 3 {
+				f.add(signedRegistration(t, good, key, crypto.SHA256, true), registrationReply("0"))
+			}
+			f.connect("192.0.2.78:51400")
+			f.add(signedRegistration(t, good, key, crypto.SHA1, true), empty)
+		}, "N06", "agent", "verifies as SHA-1; earlier agents of this site use SHA-256"},
 		{"B31", "report while pending", func(f *field) {
 			f.add(registration(good), registrationReply("1"))
 			f.connect("192.0.2.77:51400")
