@@ -26,6 +26,8 @@ var catalogue = slices.Concat(
 	tokenRules,
 	bitsRules,
 	contentPathRules,
+	bindingRules,
+	ownCheckRules,
 	statusRules,
 	expiryRules,
 	sideRules,

@@ -67,3 +67,42 @@ func TestCoverage(t *testing.T) {
 		t.Error("the table is cut short")
 	}
 }
+
+// TestTroubles holds the table of troubles in docs/diagnosis-coverage.md: what
+// it calls a first finding has to be one, and the rows that it names of
+// TestField have to be there.
+func TestTroubles(t *testing.T) {
+	doc, err := os.ReadFile("../docs/diagnosis-coverage.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	field, err := os.ReadFile("../internal/evidence/field_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := map[string]bool{}
+	for _, k := range FindingKinds() {
+		codes[k.Code] = true
+	}
+	_, table, _ := strings.Cut(string(doc), "## Troubles of messages")
+	table, _, _ = strings.Cut(table, "\nNot found")
+	rows := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 || strings.HasPrefix(cells[1], "-") || cells[1] == " Trouble " {
+			continue
+		}
+		rows++
+		for _, code := range regexp.MustCompile("`([a-z0-9-]+)`").FindAllStringSubmatch(cells[2], -1) {
+			if !codes[code[1]] {
+				t.Errorf("%s is no finding", code[1])
+			}
+		}
+		if _, row, found := strings.Cut(strings.Trim(cells[4], " `"), "TestField: "); found && !strings.Contains(string(field), `{"`+row+`"`) {
+			t.Errorf("TestField has no row %s", row)
+		}
+	}
+	if rows == 0 {
+		t.Error("the table of troubles is missing")
+	}
+}

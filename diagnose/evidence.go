@@ -52,6 +52,9 @@ type Exchange struct {
 	Host string
 	// Token is the request's token, nil without one.
 	Token *Token
+	// Binding is the hash of the TLS channel that the agent's NTLM answer is
+	// tied to, nil without one.
+	Binding []byte
 	// Message is what its messages say, nil when they were not decoded.
 	Message *Message
 }
@@ -65,7 +68,8 @@ func ExchangeOf(x *traffic.Exchange) Exchange {
 		RequestSize: x.Request.Size, ReplySize: x.Reply.Size,
 		Server: x.Reply.Head.Get("Server"), Challenges: x.Reply.Head.Values("WWW-Authenticate"),
 		Host: x.Reply.Head.Get("BITS-Host-Id"), Token: tokenOf(x.Request.Head),
-		Begun: x.Begun, Ended: x.Ended, Fate: x.Fate, Err: x.Err,
+		Binding: bindingFrom(x.Request.Head.Get("Authorization")),
+		Begun:   x.Begun, Ended: x.Ended, Fate: x.Fate, Err: x.Err,
 	}
 }
 

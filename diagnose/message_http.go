@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"net"
 	"strings"
 
 	"mpproxy/traffic"
@@ -69,4 +70,27 @@ func (h *History) content(x *Exchange, tell teller) {
 	if f.plain >= 403 && f.plain < 500 && f.query >= 200 && f.query < 300 {
 		tell(toldPath, likely, fmt.Sprintf("exchange %d: %s got %d by its plain path; the same file works in the query form (exchange %d)", f.plainAt, quote(file), f.plain, f.queryAt))
 	}
+}
+
+var ownCheckRules = []rule{ownHealthCheck}
+
+var ownHealthCheck = rule{
+	kind: traffic.FindingKind{
+		Code: "http-own-health-check", Severity: traffic.Info,
+		Title:  "These requests come from the management point's own address: its health check, not an agent",
+		Why:    "The site's component asks its management point for MPLIST and MPCERT. When it is refused mpcontrol.log says so, although agents may be well.",
+		Remedy: "If it is refused: give the management point's computer a client certificate of its own, and restart it when a restart is pending after the role's installation.",
+	},
+	check: "On the management point: mpcontrol.log, HttpSendRequestSync.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.answered(401, 403)
+		own, _, _ := net.SplitHostPort(f.Conn.UpstreamLeg.Address)
+		agent, _, _ := net.SplitHostPort(f.Conn.AgentLeg.Address)
+		if ip := net.ParseIP(own); x == nil || ip == nil || ip.IsLoopback() || own != agent || !strings.HasSuffix(strings.ToLower(x.path()), "/.sms_aut") {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.AgentSide, who: mpSide, sure: certain, exchange: x, proof: []string{
+			x.line(), "the request comes from " + own + ", the management point's own address: this is the management point's own health check, not an agent",
+		}}, true
+	},
 }

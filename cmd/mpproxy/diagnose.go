@@ -125,6 +125,15 @@ func (d *diagnosis) concerned(g *diagnose.Group) string {
 	return text
 }
 
+// nothingSeen is what to look at when there is no traffic to judge.
+const nothingSeen = `  No connection is here: no agent came, it went round mpproxy, or the filter takes none.
+  Check    that mpproxy still listens where agents call (mpproxy doctor)
+  Check    that agents use its name and port: DNS, hosts file, MP name of the agent
+  Check    that no firewall stands between: Test-NetConnection NAME -Port PORT
+  Check    that the service on the agent runs: LocationServices.log, ClientLocation.log
+  Check    for a cloud connection point: that its role certificate has been issued
+`
+
 // write prints groups for people: causes, and under each what it explains.
 func (d *diagnosis) write(w io.Writer, groups []diagnose.Group, f view.Format) error {
 	var b strings.Builder
@@ -141,6 +150,9 @@ func (d *diagnosis) write(w io.Writer, groups []diagnose.Group, f view.Format) e
 	}
 	if faults == 0 {
 		fmt.Fprintf(&b, "no fault found in %d connections\n", d.folding.Conns)
+	}
+	if d.folding.Conns == 0 {
+		b.WriteString(nothingSeen)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

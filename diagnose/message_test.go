@@ -1,0 +1,124 @@
+package diagnose
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"mpproxy/decode"
+	"mpproxy/traffic"
+)
+
+func testLeaf(t *testing.T, name string) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(0x4D), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
+}
+
+// ntlmAnswer is an Authorization field with this channel binding.
+func ntlmAnswer(binding []byte) string {
+	pairs := append([]byte{2, 0, 2, 0, 'L', 0, avBinding, 0, 16, 0}, binding...)
+	answer := append(make([]byte, ntlmPairs), append(pairs, 0, 0, 0, 0)...)
+	m := append([]byte("NTLMSSP\x00\x03\x00\x00\x00"), make([]byte, 52)...)
+	binary.LittleEndian.PutUint16(m[ntlmAnswerField:], uint16(len(answer)))
+	binary.LittleEndian.PutUint32(m[ntlmAnswerField+4:], uint32(len(m)))
+	return "NTLM " + base64.StdEncoding.EncodeToString(append(m, answer...))
+}
+
+// TestChannelBinding fails when Extended Protection is missed, or is said of an
+// answer that is tied to the management point's own certificate.
+func TestChannelBinding(t *testing.T) {
+	ours, theirs := testLeaf(t, "proxy"), testLeaf(t, "mp01.lab.example")
+	for _, tt := range []struct {
+		name  string
+		tied  []byte
+		found bool
+	}{{"to ours", bindingOf(ours), true}, {"to theirs", bindingOf(theirs), false}, {"to nothing", make([]byte, 16), false}} {
+		conn := &traffic.Conn{
+			AgentLeg:    traffic.Leg{Handshake: &traffic.Handshake{Side: traffic.AgentSide, TLS: &traffic.TLSInfo{}, OwnCertificates: [][]byte{ours.Raw}}},
+			UpstreamLeg: traffic.Leg{Handshake: &traffic.Handshake{Side: traffic.UpstreamSide, TLS: &traffic.TLSInfo{}, PeerCertificates: [][]byte{theirs.Raw}}},
+		}
+		e := Evidence{Conn: conn, Exchanges: []Exchange{{
+			ID: 1, Method: "CCM_POST", Target: "/ccm_system_windowsauth/request", Status: 401,
+			Challenges: []string{"NTLM"}, Binding: bindingFrom(ntlmAnswer(tt.tied)),
+		}}}
+		found := Judge(e)
+		if first := len(found) > 0 && found[0].Kind.Code == "upstream-extended-protection" && found[0].Sure == certain; first != tt.found {
+			t.Errorf("tied %s: found %v, want %v: %+v", tt.name, first, tt.found, found)
+		}
+	}
+}
+
+// TestBindingFrom fails when a broken answer is taken for one with a binding.
+func TestBindingFrom(t *testing.T) {
+	whole, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(ntlmAnswer(make([]byte, 16)), "NTLM "))
+	for n := range len(whole) {
+		if got := bindingFrom("NTLM " + base64.StdEncoding.EncodeToString(whole[:n])); got != nil {
+			t.Fatalf("cut at %d: %x", n, got)
+		}
+	}
+	for _, field := range []string{"", "NTLM", "Negotiate !!!", "Bearer x.y.z"} {
+		if got := bindingFrom(field); got != nil {
+			t.Errorf("%q: %x", field, got)
+		}
+	}
+}
+
+// TestEnvelope fails when a reply for another certificate goes unnoticed, or
+// one for the agent's own is blamed.
+func TestEnvelope(t *testing.T) {
+	hex := func(c *x509.Certificate) string { return fmt.Sprintf("%X", c.Raw) }
+	for serial, want := range map[string]int{"4D": 0, "4E": 1} {
+		var h History
+		h.Add(&Exchange{ID: 1, Message: &Message{Kind: "registration", Client: "GUID:1", Certificates: []CertificateField{{"Signing", hex(testLeaf(t, "agent"))}}}})
+		told := h.Add(&Exchange{ID: 2, Message: &Message{Kind: "policy", Client: "guid:1", Recipients: []decode.Recipient{{Issuer: "CN=LAB", Serial: serial}}}})
+		if len(told) != want || want == 1 && told[0].Code != toldEnvelope {
+			t.Errorf("serial %s: %v", serial, told)
+		}
+	}
+}
+
+// TestOwnHealthCheck fails when the management point's own check is taken for
+// an agent.
+func TestOwnHealthCheck(t *testing.T) {
+	conn := &traffic.Conn{AgentLeg: traffic.Leg{Address: "198.51.100.5:50000"}, UpstreamLeg: traffic.Leg{Address: "198.51.100.5:443"}}
+	e := Evidence{Conn: conn, Exchanges: []Exchange{{ID: 1, Method: "GET", Target: "/SMS_MP/.sms_aut?MPLIST", Status: 403}}}
+	for _, f := range Judge(e) {
+		if f.Kind.Code == "http-own-health-check" {
+			return
+		}
+	}
+	t.Error("nothing is said of where the request comes from")
+}
+
+// TestHistoryBounded fails when history grows with the number of agents.
+func TestHistoryBounded(t *testing.T) {
+	var h History
+	for i := range maxHistory + 100 {
+		h.Add(&Exchange{ID: traffic.ExchangeID(i + 1), Message: &Message{Kind: "hinv", Client: big.NewInt(int64(i)).String(), Version: "1.0"}})
+	}
+	if len(h.agents) > maxHistory {
+		t.Errorf("%d agents are remembered", len(h.agents))
+	}
+}
