@@ -157,6 +157,7 @@ type element struct {
 	name  string
 	attrs []xml.Attr
 	text  string
+	raw   []byte // what text is made from
 }
 
 func (e *element) attr(name string) string {
@@ -192,11 +193,16 @@ func elements(text string) iter.Seq[element] {
 				open = append(open, element{name: t.Name.Local, attrs: t.Attr})
 			case xml.CharData:
 				if n := len(open); n > 0 {
-					open[n-1].text += string(t)
+					open[n-1].raw = append(open[n-1].raw, t...)
 				}
 			case xml.EndElement:
 				n := len(open)
-				if n == 0 || !yield(open[n-1]) {
+				if n == 0 {
+					return
+				}
+				e := open[n-1]
+				e.text = string(e.raw)
+				if !yield(e) {
 					return
 				}
 				open = open[:n-1]

@@ -122,3 +122,23 @@ func TestHistoryBounded(t *testing.T) {
 		t.Errorf("%d agents are remembered", len(h.agents))
 	}
 }
+
+// TestElements fails when broken text stops a diagnosis, or text in pieces is
+// not put together.
+func TestElements(t *testing.T) {
+	for text, want := range map[string]string{
+		`<?xml version="1.0" encoding="UTF-16"?><a>x<!-- -->y<b>z</b></a>`: "b=z a=xy ",
+		"<a><b>x</b><c":                   "b=x ",
+		"</a>":                            "",
+		"":                                "",
+		strings.Repeat("<a>", 2*maxDepth): "",
+	} {
+		got := ""
+		for e := range elements(text) {
+			got += e.name + "=" + e.text + " "
+		}
+		if got != want {
+			t.Errorf("%.40q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -64,7 +64,10 @@ func (f *field) connect(agent string) {
 }
 
 // add records one exchange.
-func (f *field) add(request, reply []byte) {
+func (f *field) add(request, reply []byte) { f.end(f.begin(request), reply) }
+
+// begin records an exchange whose reply is to come.
+func (f *field) begin(request []byte) *traffic.Exchange {
 	if f.conn == 0 {
 		f.connect("192.0.2.77:51322")
 	}
@@ -73,6 +76,10 @@ func (f *field) add(request, reply []byte) {
 	x := &traffic.Exchange{ID: f.last, Conn: f.conn, Begun: f.now, Origin: "agent", Fate: traffic.InFlight, Request: wire(request)}
 	f.recorder.Take(traffic.ExchangeBegun{Exchange: *x})
 	f.recorder.Take(traffic.Chunk{Exchange: x.ID, Dir: traffic.Request, Data: bytes.Clone(request)})
+	return x
+}
+
+func (f *field) end(x *traffic.Exchange, reply []byte) {
 	x.Fate = traffic.Passed
 	if reply == nil {
 		x.Fate = traffic.Broken
@@ -348,5 +355,35 @@ func TestField(t *testing.T) {
 				t.Errorf("first is %s %s, side %q: %q", first.Kind.Ref, first.Kind.Code, first.Who, first.Proof)
 			}
 		})
+	}
+}
+
+// TestUnderWay fails when what an exchange says is lost since it was under way
+// when the survey first met it.
+func TestUnderWay(t *testing.T) {
+	f, ctx := newField(t), context.Background()
+	x := f.begin(registration(certificate(t)))
+	s := New(f.store, func() time.Time { return noon })
+	look := func() {
+		t.Helper()
+		if err := f.recorder.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Update(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look()
+	f.end(x, registrationReply("1"))
+	look()
+	f.connect("192.0.2.77:51400")
+	f.add(inventory("Full", "1.0", "A01"), empty)
+	look()
+	found, err := s.Conn(ctx, f.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 || found[0].Kind.Ref != "N01" {
+		t.Errorf("found %v, want the report sent while pending", found)
 	}
 }

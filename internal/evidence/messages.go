@@ -2,6 +2,8 @@ package evidence
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"mpproxy/capture"
 	"mpproxy/decode"
@@ -16,31 +18,57 @@ const maxMessage = 1 << 20
 const maxTold = 100
 
 // hear gives history the exchanges that have come since the last time, in the
-// order of their numbers. Only kinds that it remembers are decoded.
+// order of their numbers. Those under way wait until they are over.
 func (s *Survey) hear(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(s.unheard)) {
+		r, err := s.store.Row(ctx, id)
+		if err != nil {
+			return err
+		}
+		if r.Ended.IsZero() {
+			continue
+		}
+		delete(s.unheard, id)
+		if err := s.hearOne(ctx, &r); err != nil {
+			return err
+		}
+	}
 	for {
 		rows, err := s.store.Page(ctx, nil, s.heard, capture.Newer, connPage)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		for _, r := range rows {
-			s.heard = r.ID
-			if !diagnose.Remembers(r.Kind, r.Target) {
+		for i := range rows {
+			s.heard = rows[i].ID
+			if rows[i].Ended.IsZero() && len(s.unheard) < maxOpen {
+				s.unheard[rows[i].ID] = true
 				continue
 			}
-			x, err := s.store.Exchange(ctx, r.ID)
-			if err != nil {
+			if err := s.hearOne(ctx, &rows[i]); err != nil {
 				return err
-			}
-			short, err := s.read(ctx, x)
-			if err != nil {
-				return err
-			}
-			if told := s.history.Add(&short); len(s.told[r.Conn]) < maxTold && len(s.told) < maxOpen {
-				s.told[r.Conn] = append(s.told[r.Conn], told...)
 			}
 		}
 	}
+}
+
+// hearOne gives history one exchange, if it is of a kind that it remembers.
+func (s *Survey) hearOne(ctx context.Context, r *capture.Row) error {
+	if !diagnose.Remembers(r.Kind, r.Target) {
+		return nil
+	}
+	x, err := s.store.Exchange(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	short, err := s.read(ctx, x)
+	if err != nil {
+		return err
+	}
+	told := s.history.Add(&short)
+	if len(told) > 0 && len(s.told[r.Conn]) < maxTold && len(s.told) < maxOpen {
+		s.told[r.Conn] = append(s.told[r.Conn], told...)
+	}
+	return nil
 }
 
 // read is an exchange in short, with what its messages say.

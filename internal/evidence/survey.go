@@ -35,9 +35,11 @@ type Survey struct {
 	// last is the highest number that was.
 	open map[traffic.ConnID]bool
 	last traffic.ConnID
-	// history has heard the exchanges up to heard; told is what it told.
+	// history has heard the exchanges up to heard but those unheard, which were
+	// under way; told is what it told.
 	history diagnose.History
 	heard   traffic.ExchangeID
+	unheard map[traffic.ExchangeID]bool
 	told    map[traffic.ConnID][]diagnose.Told
 }
 
@@ -50,7 +52,7 @@ func New(s *capture.Store, now func() time.Time) *Survey {
 	return &Survey{
 		store: s, now: now, places: map[string]*place{},
 		retried: map[traffic.ConnID]bool{}, open: map[traffic.ConnID]bool{},
-		told: map[traffic.ConnID][]diagnose.Told{},
+		told: map[traffic.ConnID][]diagnose.Told{}, unheard: map[traffic.ExchangeID]bool{},
 	}
 }
 
