@@ -110,19 +110,40 @@ var tokenTime = messageLike(traffic.FindingKind{
 		return nil, false
 	})
 
-var tokenRefused = messageLike(traffic.FindingKind{
-	Code: "http-token-refused", Ref: "N22", Severity: traffic.Error,
-	Title:  "The management point or its gateway refuses the agent's token, which is in date: its issuer or audience is another one",
-	Why:    "A validator takes tokens of one issuer, audience and version: v1 of sts.windows.net and v2 of login.microsoftonline.com are not the same.",
-	Remedy: "Compare iss, aud and ver with those that the server app of the site expects (requestedAccessTokenVersion in its manifest).",
-	Moot:   []string{"upstream-unauthorized", "upstream-forbidden", "http-needs-https", "native-no-client-cert"},
-}, "On the management point: CCM_STS.log, no appropriate token validator.", mpSide, likely,
-	func(x *Exchange) ([]string, bool) {
-		if x.Token == nil || !x.refused() {
-			return nil, false
+var tokenRefused = rule{
+	kind: traffic.FindingKind{
+		Code: "http-token-refused", Ref: "N22", Severity: traffic.Error,
+		Title:  "The management point or its gateway refuses the agent's token, which is in date: its issuer or audience is another one",
+		Why:    "A validator takes tokens of one issuer, audience and version: v1 of sts.windows.net and v2 of login.microsoftonline.com are not the same.",
+		Remedy: "Compare iss, aud and ver with those that the server app of the site expects (requestedAccessTokenVersion in its manifest).",
+		Moot:   []string{"upstream-unauthorized", "upstream-forbidden", "http-needs-https", "native-no-client-cert"},
+	},
+	check: "On the management point: CCM_STS.log, no appropriate token validator.",
+	test: func(f *facts) (occurrence, bool) {
+		for _, x := range f.requests {
+			if x.Token == nil || !x.refused() {
+				continue
+			}
+			proof := []string{fmt.Sprintf("exchange %d: %s", x.ID, x.line()), "the token: " + x.Token.String()}
+			if good := f.tokenTaken(); good != nil {
+				proof = append(proof, fmt.Sprintf("a token that worked (exchange %d): %s", good.ID, good.Token))
+			}
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: proof}, true
 		}
-		return []string{fmt.Sprintf("exchange %d: %s", x.ID, x.line()), "the token: " + x.Token.String()}, true
-	})
+		return occurrence{}, false
+	},
+}
+
+// tokenTaken is an exchange of this connection whose token was taken, nil
+// without one.
+func (f *facts) tokenTaken() *Exchange {
+	for _, x := range f.requests {
+		if x.Token != nil && x.Status >= 200 && x.Status < 300 {
+			return x
+		}
+	}
+	return nil
+}
 
 var tokenMissing = rule{
 	kind: traffic.FindingKind{

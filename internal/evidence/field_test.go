@@ -296,6 +296,10 @@ func TestField(t *testing.T) {
 		{"B44", "token of another issuer", func(f *field) {
 			f.add(get("/CCM_STS", token(`{"iss":"https://sts.windows.net/x/","aud":["https://cm.example"],"ver":"1.0","exp":1900000000}`)), plain("HTTP/1.1 401 Unauthorized", ""))
 		}, "N22", "mp", `iss "https://sts.windows.net/x/", aud "https://cm.example", ver "1.0"`},
+		{"B44", "beside one that worked", func(f *field) {
+			f.add(get("/CCM_STS", token(`{"iss":"https://login.microsoftonline.com/x/v2.0","aud":"id","ver":"2.0","exp":1900000000}`)), plain("HTTP/1.1 200 OK", "x"))
+			f.add(get("/CCM_STS", token(`{"iss":"https://sts.windows.net/x/","aud":"https://cm.example","ver":"1.0","exp":1900000000}`)), plain("HTTP/1.1 401 Unauthorized", ""))
+		}, "N22", "mp", `a token that worked (exchange 1): iss "https://login.microsoftonline.com/x/v2.0"`},
 		{"B59", "another host", func(f *field) { f.add(upload("Create-Session"), ack("200 OK", "BITS-Host-Id: mp02.internal")) }, "N24", "mp", `continue at "mp02.internal"`},
 		{"B60", "uploads are off", func(f *field) {
 			f.add(upload("Create-Session"), ack("501 Not Implemented", "BITS-Error-Code: 0x80200020", "BITS-Error-Context: 0x7"))
