@@ -3,6 +3,7 @@ package diagnose
 import (
 	"crypto/x509"
 	"fmt"
+	"time"
 
 	"mpproxy/internal/tlsrecord"
 	"mpproxy/traffic"
@@ -159,7 +160,7 @@ var agentClock = rule{
 	test: func(f *facts) (occurrence, bool) {
 		l := f.agent
 		if l == nil || !l.says(tlsrecord.Client, 45) {
-			return occurrence{}, false
+			return f.clockByHello()
 		}
 		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: likely, proof: []string{l.alertLine()}, notIt: f.serverFits("dates")}
 		if why, _ := l.server.dates(l.at()); why != "" {
@@ -168,11 +169,54 @@ var agentClock = rule{
 			o.sure = possible
 			o.proof = append(o.proof, "the certificate's dates cannot be seen")
 		}
-		if clock, known := l.hello().Clock(); known && clock.Sub(l.at()).Abs() < 20*365*24*3600*1e9 {
-			o.proof = append(o.proof, "the agent's hello may carry its clock: "+day(clock))
+		if clock, off, told := l.clock(); told && off.Abs() < plausibleClock {
+			o.proof = append(o.proof, "the agent's hello may carry its clock: "+day(clock)+", "+offWords(off))
 		}
 		return o, true
 	},
+}
+
+// How far a clock in a hello may be off to be taken for one: random bytes are
+// within ten years one time in seven, within a month one time in eight hundred.
+const (
+	plausibleClock = 10 * 365 * 24 * time.Hour
+	likelyClock    = 30 * 24 * time.Hour
+)
+
+// clock is what the agent's clock shows, if its hello carries that, and how far
+// it is off. Stacks that know TLS 1.3 send random bytes instead.
+func (l *leg) clock() (clock time.Time, off time.Duration, told bool) {
+	h := l.hello()
+	clock, told = h.Clock()
+	if !told || h.MaxVersion() > tlsrecord.TLS12 || h.Has(tlsrecord.ExtKeyShare) {
+		return time.Time{}, 0, false
+	}
+	return clock, clock.Sub(l.hs.Began), true
+}
+
+func offWords(off time.Duration) string {
+	if off < 0 {
+		return hours(-off) + " behind"
+	}
+	return hours(off) + " ahead"
+}
+
+// clockByHello is an agent that left without a word, and by whose clock the
+// certificate is out of its time.
+func (f *facts) clockByHello() (occurrence, bool) {
+	l := f.agent
+	if !f.wordless() {
+		return occurrence{}, false
+	}
+	clock, off, told := l.clock()
+	why, good := l.server.dates(clock)
+	_, goodNow := l.server.dates(l.at())
+	if !told || off.Abs() > likelyClock || good || !goodNow {
+		return occurrence{}, false
+	}
+	return occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: []string{
+		"by its hello the agent's clock is at " + day(clock) + ", " + offWords(off), "by that clock, of the certificate that it was shown: " + why, howItEnded(f),
+	}, notIt: f.serverFits("dates")}, true
 }
 
 var agentAlert = rule{

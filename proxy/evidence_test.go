@@ -2,11 +2,98 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"strings"
 	"testing"
 	"time"
 
+	"mpproxy/internal/pki"
 	"mpproxy/traffic"
 )
+
+// TestFailedHandshakes: what both sides have shown is known of a handshake that
+// failed too, also where TLS 1.3 encrypts it. Without that nobody could say what
+// the agent, or mpproxy, refused.
+func TestFailedHandshakes(t *testing.T) {
+	ca, mint, roots := authority(t)
+	other, _, _ := authority(t)
+	own := issue(t, other, pki.IssueRequest{CommonName: "bridge", Usage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			leaf := mustLeaf(t, mint, "127.0.0.1")
+			target := startTLS(t, &tls.Config{
+				Certificates: []tls.Certificate{*leaf}, ClientAuth: tls.RequestClientCert, ClientCAs: ca.Pool(), MaxVersion: version,
+			})
+			sink := newMemory()
+			_, addr := start(t, Config{
+				Listeners: []Listener{{Upstream: target}}, Sink: sink, Mint: mint,
+				Upstream: UpstreamTLS{Roots: other.Pool(), Certificate: own, MaxVersion: version},
+			})
+			agent := tls.Client(dial(t, addr), &tls.Config{ServerName: "127.0.0.1", RootCAs: other.Pool(), MaxVersion: version})
+			if agent.Handshake() == nil {
+				t.Error("the agent takes a certificate of an authority that it does not know")
+			}
+			agent.Close()
+			sink.conn(t, 1)
+			a := sink.shake(1, traffic.AgentSide)
+			if a.TLS != nil || len(a.OwnCertificates) == 0 || !a.ClientCertAsked || len(a.InMarks) == 0 || a.InMarks[len(a.InMarks)-1].Offset != len(a.In) {
+				t.Errorf("of what the agent refused is known: %+v", a)
+			}
+
+			agent = tls.Client(dial(t, addr), &tls.Config{ServerName: "127.0.0.1", RootCAs: roots})
+			write(t, agent, get)
+			expect(t, agent, "HTTP/1.1 502 ")
+			agent.Close()
+			conn, _ := sink.conn(t, 2)
+			u := sink.shake(2, traffic.UpstreamSide)
+			if u.TLS != nil || len(u.PeerCertificates) == 0 || !bytes.Equal(u.PeerCertificates[0], leaf.Certificate[0]) {
+				t.Errorf("of what mpproxy refused is known: %+v", u)
+			}
+			if kept := conn.UpstreamLeg.Handshake; kept.In != nil || kept.InMarks != nil || kept.Asked != nil || len(kept.PeerCertificates) > 1 {
+				t.Errorf("the connection holds evidence that it has given away: %+v", kept)
+			}
+		})
+	}
+}
+
+// TestAsked keeps how the management point asked for a certificate, whose it
+// was given, and that it does not suit.
+func TestAsked(t *testing.T) {
+	ca, mint, roots := authority(t)
+	other, err := pki.NewCA("Another CA", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := issue(t, other, pki.IssueRequest{CommonName: "bridge", Usage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	for _, c := range []struct {
+		cert               *tls.Certificate
+		identity, unsuited string
+	}{
+		{own, "CN=bridge", "not signed by an acceptable CA"},
+		{nil, "none, since mpproxy was given none", ""},
+	} {
+		target := startTLS(t, &tls.Config{
+			Certificates: []tls.Certificate{*mustLeaf(t, mint, "127.0.0.1")}, ClientAuth: tls.RequestClientCert, ClientCAs: ca.Pool(),
+		})
+		sink := newMemory()
+		_, addr := start(t, Config{
+			Listeners: []Listener{{Upstream: target}}, Sink: sink, Mint: mint, Upstream: UpstreamTLS{Roots: roots, Certificate: c.cert},
+		})
+		agent := tls.Client(dial(t, addr), &tls.Config{ServerName: "127.0.0.1", RootCAs: roots})
+		write(t, agent, get)
+		expect(t, agent, okReply)
+		agent.Close()
+		sink.conn(t, 1)
+		got := sink.shake(1, traffic.UpstreamSide).Asked
+		if got == nil || got.Count != 1 || len(got.Authorities) != 1 || !bytes.Equal(got.Authorities[0], ca.Cert.RawSubject) || got.Size != 2+len(ca.Cert.RawSubject) {
+			t.Fatalf("it was asked with %+v", got)
+		}
+		if got.Identity != c.identity || !strings.Contains(got.Unsuited, c.unsuited) || (got.Unsuited == "") != (c.unsuited == "") {
+			t.Errorf("shown %q, which does not suit as %q; want %q and %q", got.Identity, got.Unsuited, c.identity, c.unsuited)
+		}
+	}
+}
 
 // TestRecords follows records however they are cut: a header that is read at
 // the wrong place would call data a renegotiation.

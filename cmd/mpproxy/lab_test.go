@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -426,9 +427,21 @@ func hello(max uint16) []byte {
 
 // afterFlight sends a hello, reads the server's flight, sends bytes and ends.
 func afterFlight(max uint16, send string, end func(*net.TCPConn)) func(*testing.T, *lab, string) {
+	return afterHello(hello(max), send, end)
+}
+
+// helloAt carries a clock, as old stacks have it: in the first bytes of its
+// random.
+func helloAt(clock time.Time) []byte {
+	b := hello(tls.VersionTLS12)
+	binary.BigEndian.PutUint32(b[11:], uint32(clock.Unix()))
+	return b
+}
+
+func afterHello(hello []byte, send string, end func(*net.TCPConn)) func(*testing.T, *lab, string) {
 	return func(t *testing.T, _ *lab, addr string) {
 		c := dialLab(t, addr)
-		_, _ = c.Write(hello(max))
+		_, _ = c.Write(hello)
 		for first := true; ; first = false { // records, until the server waits
 			head := make([]byte, 5)
 			if !first {
@@ -622,6 +635,7 @@ func labCases() []labCase {
 		{name: "expired, Go, TLS 1.3", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(past), agent: goAgent(trustsSite(nil))},
 		{name: "not yet valid, openssl", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(future), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
 		{name: "expired, passed through", ref: "A05", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpWith(past), agent: site12},
+		{name: "agent's clock is 40 hours behind, no alert", ref: "A31", leg: agentLeg, who: "agent", sure: "possible", proof: "40 h behind", listener: shows(nil), agent: afterHello(helloAt(time.Now().Add(-40*time.Hour)), "", fin)},
 		{name: "agent's clock, TLS 1.3", ref: "A31", leg: agentLeg, who: "agent", sure: "likely", listener: shows(nil), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_3", "-attime", "4000000000")},
 		{name: "agent's clock", ref: "A31", leg: agentLeg, who: "agent", sure: "likely", listener: shows(nil), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2", "-attime", "4000000000")},
 		{name: "wrong usage, Go", ref: "A07", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(forClients), agent: site12},
