@@ -197,7 +197,10 @@ const answerTime = 5 * time.Second
 // Finished is not there, or the client said goodbye first.
 func (l *leg) hidden() (h hidden, read bool) {
 	finished := false
-	for _, r := range l.tr.Ladder(func(from tlsrecord.Side, offset int) time.Duration { return l.passed(from, offset) }) {
+	at := func(from tlsrecord.Side, offset int) time.Duration {
+		return l.hs.Passed(from == tlsrecord.Client, offset)
+	}
+	for _, r := range l.tr.Ladder(at) {
 		m := r.Message
 		switch {
 		case m == nil || !m.Encrypted:
@@ -215,12 +218,4 @@ func (l *leg) hidden() (h hidden, read bool) {
 		}
 	}
 	return h, finished
-}
-
-// passed is when a byte of a side passed, since the handshake began.
-func (l *leg) passed(from tlsrecord.Side, offset int) time.Duration {
-	if (from == tlsrecord.Client) == (l.side == traffic.AgentSide) {
-		return l.hs.InMarks.At(offset)
-	}
-	return l.hs.OutMarks.At(offset)
 }

@@ -112,6 +112,15 @@ type Handshake struct {
 	Asked *CertificateAsked
 }
 
+// Passed is when the byte before an offset of what the TLS client or the TLS
+// server sent had passed, since the handshake began; 0 when no time is known.
+func (h *Handshake) Passed(fromClient bool, offset int) time.Duration {
+	if fromClient == (h.Side == AgentSide) {
+		return h.InMarks.At(offset)
+	}
+	return h.OutMarks.At(offset)
+}
+
 // TLSInfo is what a handshake agreed on.
 type TLSInfo struct {
 	// Version and Suite are the numbers of the protocol (0x0303 is TLS 1.2).

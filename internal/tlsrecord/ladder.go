@@ -212,6 +212,9 @@ func (h *ClientHello) line() string {
 		parts = append(parts, "no SNI")
 	}
 	parts = append(parts, fmt.Sprintf("%d suites", len(h.Suites)+len(h.SSL2Suites)))
+	if len(h.ALPN) > 0 {
+		parts = append(parts, "ALPN "+printable(strings.Join(h.ALPN, " ")))
+	}
 	if h.PSKs > 0 || h.TicketSize > 0 {
 		parts = append(parts, "would resume")
 	}
