@@ -149,7 +149,7 @@ var postHandshake = rule{
 		case x.Status == 500:
 			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{"TLS 1.3", x.line()}}, true
 		case x.Status == 0 && x.Fate == traffic.Broken && (f.Conn.UpstreamLeg.End == traffic.EndReset || strings.Contains(x.Err, "reset")):
-			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: []string{"TLS 1.3, reset right after the first request", x.line()}}, true
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: append([]string{"TLS 1.3, reset right after the first request", x.line()}, f.lastFromMP()...)}, true
 		}
 		return occurrence{}, false
 	},

@@ -82,6 +82,17 @@ func needsNoCertificate(x *Exchange) bool {
 	return false
 }
 
+// lastFromMP is the last record that came from the management point, as
+// evidence that no alert was among what it said last. In TLS 1.3 an alert has
+// 2 bytes, with at most 17 of encryption around them.
+func (f *facts) lastFromMP() []string {
+	after := f.Conn.UpstreamLeg.After
+	if after == nil || after.LastIn <= 2+17 {
+		return nil
+	}
+	return []string{fmt.Sprintf("its last record has %d bytes: more than an alert", after.LastIn)}
+}
+
 // authorities are the size and the names of the list that a management point
 // sent with its request for a certificate.
 func (l *leg) authorities() (size int, names []string) {

@@ -873,7 +873,7 @@ func labCases() []labCase {
 		{name: "CCM_POST is not found", ref: "M19", leg: mpLeg, who: "mp", sure: "likely", listener: plain, mp: mpPlainReplies(reply("404 Not Found")), agent: rawAgent(post(10), fin)},
 		{name: "CCM_POST not allowed", ref: "M19", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("405 Method Not Allowed")), agent: rawAgent(post(10), fin)},
 		{name: "gateway", ref: "N15", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(request, reply("403 CMGConnector_Clientcertificaterequired")), agent: goAgent(nil)},
-		{name: "TLS 1.3, reset at the first request", ref: "M11", leg: mpLeg, who: "mp", sure: "likely", upstream: upTo13, mp: func(t *testing.T, l *lab) proxy.Target {
+		{name: "TLS 1.3, reset at the first request", ref: "M11", leg: mpLeg, who: "mp", sure: "likely", proof: "more than an alert", upstream: upTo13, mp: func(t *testing.T, l *lab) proxy.Target {
 			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}}
 			return mpRaw(t, true, func(raw net.Conn) {
 				_, _ = tls.Server(raw, cfg).Read(make([]byte, 4096))

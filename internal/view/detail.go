@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"mpproxy/capture"
 	"mpproxy/decode"
@@ -234,17 +235,24 @@ func legFacts(label string, l traffic.Leg, f Format) []Fact {
 	case h.PassedThrough:
 		return append(facts, Fact{"  TLS", "passed through unopened"}, Fact{"  raw", fmt.Sprintf("%d bytes in, %d out kept", len(h.In), len(h.Out))})
 	case h.TLS == nil:
-		return append(facts, Fact{"  TLS", "handshake FAILED" + because(h.Err)},
+		facts = append(facts, Fact{"  TLS", "handshake FAILED" + because(h.Err)},
 			Fact{"  raw", fmt.Sprintf("%d bytes in, %d out kept", len(h.In), len(h.Out))})
+		return append(facts, shownFacts(h, f)...)
 	}
 	t := h.TLS
 	facts = append(facts,
 		Fact{"  TLS", fmt.Sprintf("%s, %s, in %s", t.VersionName, t.SuiteName, Duration(h.Ended.Sub(h.Began)))},
 		Fact{"  name", none(t.ServerName) + "  ALPN " + none(t.ALPN)})
+	return append(append(facts, shownFacts(h, f)...), afterFacts(l.After, f)...)
+}
+
+// shownFacts are the certificates of both sides, as far as a handshake came.
+func shownFacts(h *traffic.Handshake, f Format) []Fact {
+	var facts []Fact
 	for i, der := range h.PeerCertificates {
 		facts = append(facts, Fact{fmt.Sprintf("  peer %d", i), certWords(der, f)})
 	}
-	if len(h.PeerCertificates) == 0 && h.ClientCertAsked && h.Side == traffic.AgentSide {
+	if len(h.PeerCertificates) == 0 && h.ClientCertAsked && h.Side == traffic.AgentSide && h.TLS != nil {
 		facts = append(facts, Fact{"  peer", "no client certificate, though asked for one"})
 	}
 	if h.Side == traffic.UpstreamSide {
@@ -256,14 +264,36 @@ func legFacts(label string, l traffic.Leg, f Format) []Fact {
 	return facts
 }
 
-func askedWords(h *traffic.Handshake) string {
-	switch {
-	case !h.ClientCertAsked:
-		return "no client certificate asked for in the first handshake"
-	case len(h.OwnCertificates) == 0:
-		return "for a client certificate; none was sent"
+// afterFacts are what TLS did after the handshake, where it did more than carry
+// data and end.
+func afterFacts(a *traffic.Afterwards, f Format) []Fact {
+	if a == nil || a.Again == nil {
+		return nil
 	}
-	return "for a client certificate; sent"
+	return []Fact{{"  again", "asked for a client certificate by renegotiation at " + f.Time(time.UnixMicro(a.AskedAt), "15:04:05.000") + answeredWords(a.Again)}}
+}
+
+func askedWords(h *traffic.Handshake) string {
+	if !h.ClientCertAsked {
+		return "no client certificate asked for in the first handshake"
+	}
+	words := "for a client certificate"
+	if h.Asked == nil {
+		return words
+	}
+	if n := h.Asked.Count; n > 0 {
+		words += fmt.Sprintf(" of %d authorities", n)
+	}
+	return words + answeredWords(h.Asked)
+}
+
+// answeredWords say whose certificate a management point was shown.
+func answeredWords(a *traffic.CertificateAsked) string {
+	words := "; shown: " + a.Identity
+	if a.Unsuited != "" {
+		words += ", which does not suit: " + a.Unsuited
+	}
+	return words
 }
 
 func certWords(der []byte, f Format) string {

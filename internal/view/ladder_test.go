@@ -33,3 +33,22 @@ func TestLadderTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestFailedFacts: of a handshake that failed both certificates are shown, and
+// how the management point asked.
+func TestFailedFacts(t *testing.T) {
+	leg := traffic.Leg{Handshake: &traffic.Handshake{
+		Side: traffic.UpstreamSide, Err: "remote error: tls: bad certificate", PeerCertificates: [][]byte{{1}}, OwnCertificates: [][]byte{{2}},
+		ClientCertAsked: true, Asked: &traffic.CertificateAsked{Count: 2, Identity: "CN=bridge", Unsuited: "not signed"},
+	}}
+	got := map[string]string{}
+	for _, fact := range legFacts("MP leg", leg, Format{}) {
+		got[fact.Label] = fact.Value
+	}
+	if want := "for a client certificate of 2 authorities; shown: CN=bridge, which does not suit: not signed"; got["  asked"] != want {
+		t.Errorf("asked: %q, want %q", got["  asked"], want)
+	}
+	if got["  peer 0"] == "" || got["  shown"] == "" {
+		t.Errorf("the certificates are missing: %q", got)
+	}
+}
