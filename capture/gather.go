@@ -13,6 +13,8 @@ import (
 // batch is the work of one transaction.
 type batch struct {
 	handshakes  []traffic.HandshakeOver
+	passed      []traffic.TLSPassed
+	secrets     []traffic.TLSSecret
 	revocations []traffic.Revocation
 	chunks      []chunk
 	// over are the exchanges that ended; begun those that began and go on.
@@ -83,6 +85,11 @@ func (g *gatherer) take(b *batch, e traffic.Event) {
 		g.touchConn(c)
 	case traffic.RevocationFetched:
 		b.revocations = append(b.revocations, e.Revocation)
+	case traffic.TLSPassed:
+		b.passed = append(b.passed, e)
+		b.bytes += int64(len(e.Data))
+	case traffic.TLSSecret:
+		b.secrets = append(b.secrets, e)
 	case traffic.ExchangeBegun:
 		f := g.flight(e.Exchange.ID)
 		f.x, f.conn, f.unsaid = e.Exchange, g.conn(e.Exchange.Conn), true

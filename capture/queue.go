@@ -162,6 +162,8 @@ func weightOf(e traffic.Event) weight {
 	switch e := e.(type) {
 	case traffic.Chunk:
 		return weight{1, chunkWeight(len(e.Data))}
+	case traffic.TLSPassed:
+		return weight{1, chunkWeight(len(e.Data))}
 	case traffic.HandshakeOver:
 		return weight{1, eventWeight + len(e.Handshake.In) + len(e.Handshake.Out)}
 	}

@@ -107,6 +107,9 @@ func (w *writer) storeAll(b *batch) error {
 			return fmt.Errorf("revocation evidence: %w", err)
 		}
 	}
+	if err := w.storeRecords(b); err != nil {
+		return err
+	}
 	if err := w.storeChunks(b); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ type Format struct {
 var formats = []Format{
 	{"har", "HTTP archive 1.2, for browsers and mitmproxy", false, newHAR},
 	{"jsonl", "one JSON object an exchange (docs/formats.md)", false, newJSONL},
-	{"pcapng", "packets of both legs without TLS, for Wireshark", false, newPcap},
+	{"pcapng", "packets of both legs, for Wireshark", false, newPcap},
 	{"cmtrace", "log lines for CMTrace", false, newCMTrace},
 	{"curl", "a curl command and a body for each request", true, newCurl},
 	{"powershell", "a PowerShell script and a body for each request", true, newPowerShell},
@@ -94,6 +94,8 @@ type Count struct {
 	// Redacted is how many secret values were taken out, Cut how many bodies
 	// were too large to be written whole.
 	Redacted, Cut int
+	// TLS is how many connections were written as they crossed the wire too.
+	TLS int
 }
 
 // writer is one export under way.
@@ -132,13 +134,15 @@ type Export struct {
 	temp  *os.File
 	path  string
 	conns map[traffic.ConnID]*traffic.Conn
+	// seen are the connections whose exchanges were added.
+	seen  map[traffic.ConnID]bool
 	count Count
 }
 
 // To begins an export of a store to a path: a file, or a folder that is made.
 // An empty path writes to w, for formats of one file.
 func To(s *capture.Store, f Format, path string, w io.Writer, secrets bool) (*Export, error) {
-	e := &Export{store: s, secrets: secrets, path: path, conns: map[traffic.ConnID]*traffic.Conn{}}
+	e := &Export{store: s, secrets: secrets, path: path, conns: map[traffic.ConnID]*traffic.Conn{}, seen: map[traffic.ConnID]bool{}}
 	o := &output{w: w, dir: path, secrets: secrets}
 	switch {
 	case f.Folder && path == "":
@@ -164,6 +168,7 @@ func (e *Export) Add(ctx context.Context, row capture.Row) error {
 	if err != nil {
 		return err
 	}
+	e.seen[row.Conn] = true
 	switch err := e.out.item(item); {
 	case errors.Is(err, errSkip):
 		e.count.Skipped++

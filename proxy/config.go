@@ -49,6 +49,9 @@ type Config struct {
 	Resume bool
 	// KeyLog takes TLS secrets in NSS format; nil writes none.
 	KeyLog io.Writer
+	// KeepRecords tells the Sink of the encrypted bytes of TLS too, with the
+	// secrets that open them.
+	KeepRecords bool
 	// Dial opens connections to management points; nil uses net.Dialer with
 	// DialTimeout.
 	Dial Dial

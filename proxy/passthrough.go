@@ -27,6 +27,7 @@ func (c *connection) staysSealed() bool {
 // exchange that begins with head (a CONNECT, or none). evidence is the tap
 // that sees them: its first bytes have both sides' handshakes.
 func (c *connection) passThrough(ctx context.Context, t Target, head traffic.Head, evidence *tap) {
+	c.keepRecords(evidence, traffic.AgentSide)
 	evidence.keep()
 	hs := &traffic.Handshake{Side: traffic.AgentSide, PassedThrough: true}
 	if len(c.l.Routes) > 0 && c.l.Mode == Reverse {

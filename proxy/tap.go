@@ -25,6 +25,10 @@ type tap struct {
 	// keeping is true while the first bytes are kept, secure from then on.
 	keeping, secure atomic.Bool
 
+	// passed is told of all bytes, when they are kept; nil else. It is set
+	// before TLS begins.
+	passed func(in bool, p []byte)
+
 	mu            sync.Mutex
 	pushed        []byte // read but given back
 	began         time.Time
@@ -132,6 +136,9 @@ func (t *tap) Read(p []byte) (n int, err error) {
 	}
 	t.in.Add(int64(n))
 	t.pass(p[:n], &t.firstIn, &t.inMarks, &t.inRecords)
+	if t.passed != nil && n > 0 {
+		t.passed(true, p[:n])
+	}
 	if err != nil {
 		t.ended(err)
 	}
@@ -152,6 +159,9 @@ func (t *tap) Write(p []byte) (int, error) {
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))
 	t.pass(p[:n], &t.firstOut, &t.outMarks, &t.outRecords)
+	if t.passed != nil && n > 0 {
+		t.passed(false, p[:n])
+	}
 	if err != nil {
 		t.writeFailed(err)
 		t.ended(err)

@@ -32,6 +32,7 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 	if !ok {
 		evidence = newTap(conn, c.s.Now)
 	}
+	c.keepRecords(evidence, traffic.AgentSide)
 	evidence.keep()
 	var own *tls.Certificate
 	var peer [][]byte
@@ -39,7 +40,7 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 		NextProtos:             []string{"http/1.1"},
 		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: !c.s.Resume,
-		KeyLogWriter:           c.s.KeyLog,
+		KeyLogWriter:           c.keyLog(traffic.AgentSide),
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert, err := c.certificateFor(hello, c.routed(t, hello.ServerName))
 			own = cert
@@ -204,6 +205,7 @@ func (c *connection) dial(ctx context.Context, t Target) (*link, error) {
 	if !t.TLS {
 		return newLink(up, up), nil
 	}
+	c.keepRecords(up, traffic.UpstreamSide)
 	up.keep()
 	secure, hs := c.secureUpstream(ctx, t, up)
 	c.findOld(hs)
@@ -227,7 +229,7 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 		InsecureSkipVerify:    c.s.Upstream.Insecure, //nolint:gosec // asked for, and said on every connection
 		MaxVersion:            c.s.Upstream.MaxVersion,
 		Renegotiation:         tls.RenegotiateOnceAsClient,
-		KeyLogWriter:          c.s.KeyLog,
+		KeyLogWriter:          c.keyLog(traffic.UpstreamSide),
 		GetClientCertificate:  q.answer,
 		VerifyPeerCertificate: keepChain(&peer), //nolint:gosec // keeps what was shown, and checks nothing
 	}

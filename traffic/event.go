@@ -1,5 +1,7 @@
 package traffic
 
+import "time"
+
 // Event is what a proxy tells its Sink, in the order in which it happened on
 // one connection. It is one of the types of this file.
 type Event interface{ event() }
@@ -39,6 +41,25 @@ type ExchangeOver struct{ Exchange *Exchange }
 // it was told before.
 type ConnClosed struct{ Conn Conn }
 
+// TLSPassed are bytes of TLS as they crossed a leg, encrypted, for who keeps
+// them. Data belongs to the receiver.
+type TLSPassed struct {
+	Conn ConnID
+	Side Side
+	// In is true for what came from the peer.
+	In   bool
+	At   time.Time
+	Data []byte
+}
+
+// TLSSecret is a secret of a leg's TLS, as a line of an NSS key log: who has it
+// can read what TLSPassed has.
+type TLSSecret struct {
+	Conn ConnID
+	Side Side
+	Line string
+}
+
 // RevocationFetched says what a fetch of revocation evidence came to. It
 // belongs to no connection.
 type RevocationFetched struct{ Revocation Revocation }
@@ -49,4 +70,6 @@ func (ExchangeBegun) event()     {}
 func (Chunk) event()             {}
 func (ExchangeOver) event()      {}
 func (ConnClosed) event()        {}
+func (TLSPassed) event()         {}
+func (TLSSecret) event()         {}
 func (RevocationFetched) event() {}

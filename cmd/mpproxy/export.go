@@ -46,7 +46,11 @@ func (c *exportCommand) Run(ctx context.Context, e *env) (err error) {
 		return usage(err, "-o PATH says where.")
 	}
 	report, clear := e.progress("exporting")
-	n, err := x.Close(all(ctx, s, f, report, func(r capture.Row) error { return x.Add(ctx, r) }))
+	err = all(ctx, s, f, report, func(r capture.Row) error { return x.Add(ctx, r) })
+	if err == nil {
+		err = x.AddTLS(ctx, len(c.Filter) == 0)
+	}
+	n, err := x.Close(err)
 	clear()
 	if err != nil {
 		return quietPipe(err)
@@ -63,6 +67,12 @@ func (c *exportCommand) account(n export.Count) string {
 	}
 	if n.Cut > 0 {
 		words = append(words, fmt.Sprintf("%d bodies were too large to be whole", n.Cut))
+	}
+	switch {
+	case n.TLS > 0 && c.Secrets:
+		words = append(words, fmt.Sprintf("TLS of %d connections with the secrets that open it", n.TLS))
+	case n.TLS > 0:
+		words = append(words, fmt.Sprintf("TLS of %d connections, encrypted (--secrets adds what opens it)", n.TLS))
 	}
 	switch {
 	case c.Secrets:

@@ -169,7 +169,7 @@ func (l *lab) record(t *testing.T, c *labCase) string {
 		listener = c.listener(t, l)
 	}
 	listener.Address = "127.0.0.1:0"
-	cfg := proxy.Config{Sink: sink, Mint: l.mint, HandshakeTimeout: 5 * time.Second, HalfClosed: time.Second, Drain: time.Second}
+	cfg := proxy.Config{Sink: sink, Mint: l.mint, HandshakeTimeout: 5 * time.Second, HalfClosed: time.Second, Drain: time.Second, KeepRecords: c.records}
 	if c.timeout > 0 {
 		cfg.HandshakeTimeout = c.timeout
 	}
@@ -562,6 +562,8 @@ type labCase struct {
 	// also is a further finding that has to be there, proof a part of the first
 	// one's evidence.
 	also, proof string
+	// records keeps TLS as it crosses the wire.
+	records bool
 }
 
 const (

@@ -45,6 +45,7 @@ type runCommand struct {
 	ClientKey               string   `type:"path" help:"Key of --client-cert, when it is not in the same file."`
 	Resume                  bool     `help:"Let agents resume TLS sessions, and resume those with the management point. Off, since resumed handshakes show no certificates."`
 	KeyLog                  string   `name:"keylog" type:"path" help:"Append TLS secrets to this file, for Wireshark. Whoever has it can read the traffic."`
+	KeepRecords             bool     `help:"Also record TLS as it crosses the wire, encrypted, with the secrets that open it: for export --format pcapng --secrets."`
 	ProxyAuthFile           string   `type:"path" help:"Forward mode: names and passwords to ask for, a line NAME:PASSWORD each."`
 	Tunnel                  []string `help:"Forward mode: hosts to pass through unopened." placeholder:"HOST"`
 
@@ -217,7 +218,7 @@ func (c *runCommand) config(e *env) (proxy.Config, error) {
 			return proxy.Config{}, fmt.Errorf("allow SHA-1 signatures: %w", err)
 		}
 	}
-	cfg := proxy.Config{Resume: c.Resume}
+	cfg := proxy.Config{Resume: c.Resume, KeepRecords: c.KeepRecords}
 	var err error
 	if c.Rules != "" {
 		set, err := loadRules(c.Rules)

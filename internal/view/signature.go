@@ -12,7 +12,8 @@ import (
 	"mpproxy/traffic"
 )
 
-// SignatureWords says whether a signature verifies, and against what key.
+// SignatureWords says whether a signature verifies, and against what key. How it
+// was made is in its Form.
 func SignatureWords(s decode.Signature) string {
 	switch s.State {
 	case decode.Verified:
@@ -20,9 +21,9 @@ func SignatureWords(s decode.Signature) string {
 		if strings.HasPrefix(key, "message") {
 			key = "the " + key
 		}
-		return fmt.Sprintf("%s verifies, key of %s (%s)", s.What, key, s.Form)
+		return fmt.Sprintf("%s verifies, key of %s", s.What, key)
 	case decode.Consistent:
-		return fmt.Sprintf("%s is consistent with the key in the %s, not verified (%s)", s.What, s.Key, s.Form)
+		return fmt.Sprintf("%s is consistent with the key in the %s, not verified", s.What, s.Key)
 	case decode.Unfit:
 		return s.What + " does not verify"
 	}
