@@ -74,11 +74,14 @@ type harPosted struct {
 	Comment  string    `json:"comment,omitempty"`
 }
 
+// harContent is a reply's body without its content coding, as HAR wants it.
 type harContent struct {
-	Size     int64  `json:"size"`
-	MimeType string `json:"mimeType"`
-	Text     string `json:"text,omitempty"`
-	Encoding string `json:"encoding,omitempty"`
+	Size        int64  `json:"size"`
+	Compression int64  `json:"compression,omitempty"` // bytes that the coding saved
+	MimeType    string `json:"mimeType"`
+	Text        string `json:"text,omitempty"`
+	Encoding    string `json:"encoding,omitempty"`
+	Comment     string `json:"comment,omitempty"`
 }
 
 type harTimings struct {
@@ -192,11 +195,26 @@ func harResponseOf(i *Item) harResponse {
 	r.Status, r.StatusText, r.HTTPVersion = m.Head.Status(), utf8Of(m.Head.Reason()), utf8Of(version)
 	r.Headers, r.HeadersSize, r.BodySize = harHeaders(m.Head), len(m.Head.Raw), m.Size
 	r.RedirectURL = utf8Of(m.Head.Get("Location"))
-	r.Content = harContent{Size: m.Size, MimeType: utf8Of(m.Head.Get("Content-Type"))}
-	if len(m.Body) > 0 {
-		r.Content.Text, r.Content.Encoding = base64.StdEncoding.EncodeToString(m.Body), "base64"
-	}
+	r.Content = harContentOf(m)
 	return r
+}
+
+func harContentOf(m *Message) harContent {
+	c := harContent{Size: m.Size, MimeType: utf8Of(m.Head.Get("Content-Type"))}
+	if len(m.Body) == 0 {
+		return c
+	}
+	content := m.Body
+	if coding := m.Head.Get("Content-Encoding"); coding != "" {
+		plain, ok := decodeContent(coding, m.Body)
+		if ok {
+			content, c.Size, c.Compression = plain, int64(len(plain)), int64(len(plain)-len(m.Body))
+		} else {
+			c.Comment = "as on the wire, in content coding " + utf8Of(coding)
+		}
+	}
+	c.Text, c.Encoding = base64.StdEncoding.EncodeToString(content), "base64"
+	return c
 }
 
 func harHeaders(h traffic.Head) []harPair {
