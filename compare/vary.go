@@ -59,6 +59,9 @@ func placeFits(pattern string, p Place) bool {
 
 var condition = regexp.MustCompile(`\[[^\]]*\]`)
 
+// Bare is the place without the conditions of its path.
+func (p Place) Bare() Place { return Place(condition.ReplaceAllString(string(p), "")) }
+
 func steps(path string) []string {
 	path = strings.Trim(condition.ReplaceAllString(path, ""), "/")
 	if path == "" {

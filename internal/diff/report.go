@@ -22,6 +22,8 @@ type Summary struct {
 	Pairs, Same, OnlyA, OnlyB int
 	// Varied says how often each row of the table was used.
 	Varied map[*compare.Vary]int
+	// Places are where those that count are.
+	Places Places
 }
 
 // Add counts one outcome.
@@ -41,6 +43,8 @@ func (s *Summary) Add(o Outcome) {
 	if s.Varied == nil {
 		s.Varied = map[*compare.Vary]int{}
 	}
+	s.Places.add(o.A, "request", o.Request)
+	s.Places.add(o.A, "reply", o.Reply)
 	for _, r := range []*compare.Result{o.Request, o.Reply} {
 		if r == nil {
 			continue
@@ -122,7 +126,7 @@ func (t *Text) result(b *strings.Builder, name string, r *compare.Result) {
 		if d.Vary != nil && !t.Varied {
 			continue
 		}
-		sign := map[compare.How]string{compare.Changed: "!", compare.Added: "+", compare.Removed: "-", compare.Moved: "%"}[d.How]
+		sign := sign(d.How)
 		why := ""
 		if d.Vary != nil {
 			sign, why = "~", "   ("+d.Vary.Why+")"
@@ -161,6 +165,7 @@ func (t *Text) End(s Summary) error {
 		fmt.Fprintf(&b, "; only %s: %d, only %s: %d", t.Names[0], s.OnlyA, t.Names[1], s.OnlyB)
 	}
 	b.WriteByte('\n')
+	t.places(&b, &s.Places)
 	for _, v := range s.rows() {
 		place := v.Place
 		if v.Form != "" {
@@ -170,6 +175,40 @@ func (t *Text) End(s Summary) error {
 	}
 	_, err := io.WriteString(t.W, t.ascii(b.String()))
 	return err
+}
+
+// mostPlaces is how many places the sums list.
+const mostPlaces = 30
+
+// places lists where differences are, when that is shorter than what was listed
+// before.
+func (t *Text) places(b *strings.Builder, p *Places) {
+	all := p.Sorted()
+	if len(all) == 0 || all[0].Count == 1 {
+		return
+	}
+	left := p.More
+	for i, c := range all {
+		if i >= mostPlaces {
+			left += c.Count
+			continue
+		}
+		fmt.Fprintf(b, "  %s %5d × %s %s", sign(c.First.How), c.Count, c.Part, view.Clean(string(c.First.Place), t.Format.ASCII))
+		switch {
+		case c.Alike && c.First.How == compare.Changed:
+			fmt.Fprintf(b, ": %s | %s", t.short(c.First.A), t.short(c.First.B))
+		case c.Count > 1:
+			fmt.Fprintf(b, " (first: %d)", c.Row.ID)
+		}
+		b.WriteByte('\n')
+	}
+	if left > 0 {
+		fmt.Fprintf(b, "  ! %5d × elsewhere\n", left)
+	}
+}
+
+func sign(h compare.How) string {
+	return map[compare.How]string{compare.Changed: "!", compare.Added: "+", compare.Removed: "-", compare.Moved: "%"}[h]
 }
 
 func (t *Text) ascii(s string) string {
@@ -223,6 +262,18 @@ type summaryJSON struct {
 	OnlyA  int          `json:"only_a"`
 	OnlyB  int          `json:"only_b"`
 	Varied []variedJSON `json:"varied"`
+	// Places are where exchanges differ, the most frequent first.
+	Places []placeJSON `json:"places"`
+	// More is how many differences are elsewhere.
+	More int `json:"more,omitempty"`
+}
+
+type placeJSON struct {
+	Dir   string             `json:"dir"`
+	Place string             `json:"place"`
+	How   string             `json:"how"`
+	Count int                `json:"count"`
+	First traffic.ExchangeID `json:"first"`
 }
 
 func (j *JSON) encode(v any) error {
@@ -265,6 +316,10 @@ func (j *JSON) End(s Summary) error {
 	out := summaryJSON{Schema: "mpproxy.difference-summary", V: 1, Pairs: s.Pairs, Same: s.Same, OnlyA: s.OnlyA, OnlyB: s.OnlyB, Varied: []variedJSON{}}
 	for _, v := range s.rows() {
 		out.Varied = append(out.Varied, variedJSON{v.Place, v.Form, v.Why, s.Varied[v]})
+	}
+	out.Places, out.More = []placeJSON{}, s.Places.More
+	for _, c := range s.Places.Sorted() {
+		out.Places = append(out.Places, placeJSON{c.Part, string(c.First.Place), string(c.First.How), c.Count, c.Row.ID})
 	}
 	return j.encode(out)
 }

@@ -56,6 +56,34 @@ only b.mpdb: 2 PC-1 heartbeat (DDR)
 	}
 }
 
+// A change that all agents see has to be one line of the sums, or nobody finds
+// the other ones.
+func TestPlaces(t *testing.T) {
+	var sum Summary
+	row, date := &capture.Row{ID: 7}, &compare.Vary{Place: "head Date", Why: "the time"}
+	for _, value := range []string{"1", "2", "3"} {
+		sum.Add(Outcome{A: row, B: row, Reply: &compare.Result{Differences: []compare.Difference{
+			{Place: compare.Place("text /L/P[@N='" + value + "']/@V"), How: compare.Changed, A: "63", B: "0"},
+			{Place: "text /L/Q", How: compare.Changed, A: value, B: "0"},
+			{Place: "head Date", How: compare.Changed, A: value, B: "0", Vary: date},
+		}}})
+	}
+	sum.Add(Outcome{A: row, B: row, Request: &compare.Result{Differences: []compare.Difference{{Place: "text /L/Q", How: compare.Added, B: "x"}}}})
+	var b bytes.Buffer
+	if err := (&Text{W: &b}).End(sum); err != nil {
+		t.Fatal(err)
+	}
+	want := `4 compared: 0 the same, 4 different
+  !     3 × reply text /L/P[@N='1']/@V: 63 | 0
+  !     3 × reply text /L/Q (first: 7)
+  +     1 × request text /L/Q
+  ~     3 × head Date: the time
+`
+	if got := b.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Build servers have to be able to read the file, whatever the values are.
 func TestJUnit(t *testing.T) {
 	var b bytes.Buffer
