@@ -27,7 +27,7 @@ func TestConn(t *testing.T) {
 	}
 	upstream := &traffic.Handshake{
 		Side: traffic.UpstreamSide, Began: start, Ended: start, In: []byte{21}, Out: []byte{22}, Err: "remote error: tls: handshake failure",
-		PeerCertificates: [][]byte{leaf}, ClientCertAsked: true,
+		PeerCertificates: [][]byte{leaf}, ClientCertAsked: true, OpenedIn: []byte{21, 3, 3, 0, 2, 2, 40}, OpenedOut: []byte{},
 		Asked: &traffic.CertificateAsked{Authorities: [][]byte{{0x30, 0}}, Count: 2, Size: 9, Identity: "none, since mpproxy was given none", Unsuited: "no"},
 	}
 	c := traffic.Conn{

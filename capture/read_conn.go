@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -123,6 +124,9 @@ func (s *Store) handshakes(ctx context.Context, id traffic.ConnID) ([]*traffic.H
 		if err := s.certificates(ctx, ids[i], h); err != nil {
 			return nil, err
 		}
+		if err := s.opened(ctx, ids[i], h); err != nil {
+			return nil, err
+		}
 	}
 	return hs, nil
 }
@@ -160,6 +164,22 @@ func (s *Store) certificates(ctx context.Context, handshake int64, h *traffic.Ha
 		}
 		return struct{}{}, err
 	})
+	return err
+}
+
+// openedSince is the version of the file that has what was opened of
+// handshakes.
+const openedSince = 4
+
+// opened reads what was encrypted of a handshake that failed.
+func (s *Store) opened(ctx context.Context, handshake int64, h *traffic.Handshake) error {
+	if s.version < openedSince || h.TLS != nil || h.PassedThrough {
+		return nil
+	}
+	err := s.db.QueryRowContext(ctx, `SELECT bytes_in, bytes_out FROM handshake_opened WHERE handshake = ?`, handshake).Scan(&h.OpenedIn, &h.OpenedOut)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
 	return err
 }
 

@@ -66,7 +66,7 @@ func recall(ctx context.Context, q querier, id traffic.ConnID) (*openConn, error
 	var certificates int
 	err := q.QueryRowContext(ctx, `SELECT c.agent, t.text,
 			(SELECT count(*) FROM handshake h JOIN handshake_certificate p ON p.handshake = h.id
-				WHERE h.conn = c.id AND h.leg = 1 AND p.own = 0)
+				WHERE h.conn = c.id AND h.leg = 1 AND h.version IS NOT NULL AND p.own = 0)
 		FROM conn c JOIN name t ON t.id = c.agent_tls WHERE c.id = ?`, id).Scan(&c.Agent, &c.agentTLS, &certificates)
 	c.certified = certificates > 0
 	if errors.Is(err, sql.ErrNoRows) {

@@ -49,6 +49,12 @@ func (w *writer) storeHandshake(e traffic.HandshakeOver) error {
 	if err != nil {
 		return err
 	}
+	if len(h.OpenedIn)+len(h.OpenedOut) > 0 {
+		err := w.exec(`INSERT INTO handshake_opened (handshake, bytes_in, bytes_out) VALUES (?, ?, ?)`, id, blob(h.OpenedIn), blob(h.OpenedOut))
+		if err != nil {
+			return err
+		}
+	}
 	for own, chain := range [][][]byte{h.PeerCertificates, h.OwnCertificates} {
 		for pos, der := range chain {
 			if err := w.storeCertificate(id, own, pos, der); err != nil {

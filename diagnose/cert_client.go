@@ -50,7 +50,7 @@ var clientCertUnreadable = rule{
 		Remedy: "Issue it anew by an authority that keeps to RFC 5280 (a positive serial number), or pass this agent through: --tls passthrough.",
 		Moot:   append([]string{"tls-agent-alert"}, clientRefused...),
 	},
-	check: "certutil -dump FILE, or openssl x509 -text, on the certificate.",
+	check: "mpproxy show FILE --conn NUMBER --pem writes the certificate; certutil -dump or openssl asn1parse reads it.",
 	test: func(f *facts) (occurrence, bool) {
 		if f.agent != nil && len(f.agent.client) == 0 && strings.Contains(f.agent.hs.Err, "failed to parse client certificate") {
 			return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{"crypto/tls could not read it: " + quote(f.agent.hs.Err)}}, true
@@ -245,7 +245,7 @@ var noClientCert = rule{
 }
 
 func emptyCertificate(l *leg) string {
-	if l.tr.Certificate(tlsrecord.Client) != nil {
+	if _, m := tlsrecord.First[*tlsrecord.Certificate](&l.tr.Client); m != nil && !m.Opened {
 		return "the agent's Certificate message has length 3: no certificate"
 	}
 	return "the agent answered the request for a certificate with none (as crypto/tls decrypted it)"

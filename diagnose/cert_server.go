@@ -72,7 +72,7 @@ var serverCertUnreadable = rule{
 		Remedy: "Issue it anew by an authority that keeps to RFC 5280: a positive serial number, no extension twice.",
 		Moot:   untrusted,
 	},
-	check: "certutil -dump FILE, or openssl x509 -text, on the certificate.",
+	check: "mpproxy show FILE --conn NUMBER --pem writes the certificate; certutil -dump or openssl asn1parse reads it.",
 	test: func(f *facts) (occurrence, bool) {
 		return f.serverChains(func(l *leg) (occurrence, bool) {
 			return unreadable(l.server, l.serverWho())
@@ -92,6 +92,7 @@ func unreadable(c chain, who string) (occurrence, bool) {
 	if bad.outline.Negative {
 		o.proof = append(o.proof, fmt.Sprintf("its serial number is negative: %x", bad.outline.Serial))
 	}
+	o.proof = append(o.proof, fmt.Sprintf("its bytes begin %x", bad.der[:min(len(bad.der), 32)]))
 	return o, true
 }
 

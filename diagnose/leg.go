@@ -30,7 +30,7 @@ type alertSeen struct {
 	from tlsrecord.Side
 	code tlsrecord.AlertCode
 	// seen is false when there was none; clear is true when its bytes were
-	// read on the wire, else crypto/tls has decrypted it.
+	// read on the wire, else it was encrypted and mpproxy has decrypted it.
 	seen, clear bool
 }
 
@@ -41,11 +41,7 @@ func readLeg(side traffic.Side, end traffic.Leg) *leg {
 		return nil
 	}
 	l := &leg{side: side, hs: hs, end: end}
-	client, server := hs.In, hs.Out
-	if side == traffic.UpstreamSide {
-		client, server = server, client
-	}
-	l.tr = tlsrecord.Parse(client, server)
+	l.tr = tlsrecord.ParseOpened(hs.Bytes())
 	l.stage = l.tr.Stage()
 	l.sealed = hs.PassedThrough
 	l.server = readChain(ders(l.tr.Certificate(tlsrecord.Server)))
@@ -85,11 +81,9 @@ func (l *leg) fromTLS() {
 // findAlert finds the alert that ended the handshake. Where both sides sent
 // one, the second answers the first: what crypto/tls says tells which is which.
 func (l *leg) findAlert() alertSeen {
-	client, inClient := fatal(&l.tr.Client)
-	server, inServer := fatal(&l.tr.Server)
-	mine, theirs := alertSeen{tlsrecord.Server, server, inServer, true}, alertSeen{tlsrecord.Client, client, inClient, true}
+	mine, theirs := fatal(&l.tr.Server), fatal(&l.tr.Client)
 	if l.side == traffic.UpstreamSide {
-		mine, theirs = alertSeen{tlsrecord.Client, client, inClient, true}, alertSeen{tlsrecord.Server, server, inServer, true}
+		mine, theirs = theirs, mine
 	}
 	remote, isRemote := alertIn(l.hs.Err, "remote error: ")
 	if isRemote && !theirs.seen {
@@ -110,14 +104,14 @@ func (l *leg) findAlert() alertSeen {
 	return alertSeen{}
 }
 
-// fatal is the first alert in clear that ends a handshake.
-func fatal(s *tlsrecord.Stream) (tlsrecord.AlertCode, bool) {
+// fatal is the first alert of a side that can be read and ends a handshake.
+func fatal(s *tlsrecord.Stream) alertSeen {
 	for _, m := range s.Alerts() {
 		if a, ok := m.Body.(*tlsrecord.Alert); ok && a.Code != 0 && (a.Level == tlsrecord.Fatal || a.Code == 41) {
-			return a.Code, true
+			return alertSeen{s.From, a.Code, true, !m.Opened}
 		}
 	}
-	return 0, false
+	return alertSeen{from: s.From}
 }
 
 // alertIn finds the alert that crypto/tls names in an error's text behind

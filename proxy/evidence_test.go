@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
 
 	"mpproxy/internal/pki"
+	"mpproxy/internal/tlsrecord"
 	"mpproxy/traffic"
 )
 
@@ -128,5 +130,55 @@ func TestRecords(t *testing.T) {
 	r = records{}
 	if n := testing.AllocsPerRun(100, func() { r.follow(data, false, time.Now) }); n > 0 {
 		t.Errorf("%v allocations for a record", n)
+	}
+}
+
+// TestOpened: what TLS 1.3 encrypts of a handshake that fails is read on both
+// legs, and the secrets that this takes go to the key log alone.
+func TestOpened(t *testing.T) {
+	_, mint, roots := authority(t)
+	other, _, _ := authority(t)
+	target := startTLS(t, &tls.Config{Certificates: []tls.Certificate{*mustLeaf(t, mint, "127.0.0.1")}})
+	var log syncBuffer
+	sink := newMemory()
+	_, addr := start(t, Config{
+		Listeners: []Listener{{Upstream: target}}, Sink: sink, Mint: mint, KeyLog: &log,
+		Upstream: UpstreamTLS{Roots: other.Pool(), MaxVersion: tls.VersionTLS13},
+	})
+	agent := tls.Client(dial(t, addr), &tls.Config{ServerName: "127.0.0.1", RootCAs: other.Pool()})
+	if agent.Handshake() == nil {
+		t.Error("the agent takes a certificate of an authority that it does not know")
+	}
+	agent.Close()
+	sink.conn(t, 1)
+	agent = tls.Client(dial(t, addr), &tls.Config{ServerName: "127.0.0.1", RootCAs: roots})
+	write(t, agent, get)
+	expect(t, agent, "HTTP/1.1 502 ")
+	agent.Close()
+	sink.conn(t, 2)
+	a, u := sink.shake(1, traffic.AgentSide), sink.shake(2, traffic.UpstreamSide)
+	for name, hs := range map[string]*traffic.Handshake{"agent": a, "upstream": u} {
+		read := tlsrecord.ParseOpened(hs.Bytes())
+		alerts := read.Client.Alerts()
+		if len(alerts) == 0 || alerts[0].Body == nil || alerts[0].Body.(*tlsrecord.Alert).Code != 42 || read.Certificate(tlsrecord.Server) == nil {
+			t.Errorf("%s leg: the client's alert or the server's certificate is not read:\n%s", name, read)
+		}
+	}
+	secrets := 0
+	for _, line := range strings.Split(strings.TrimSpace(log.String()), "\n") {
+		words := strings.Fields(line)
+		secret, err := hex.DecodeString(words[len(words)-1])
+		if err != nil || len(secret) == 0 {
+			t.Fatalf("no key log: %q", line)
+		}
+		secrets++
+		for _, hs := range []*traffic.Handshake{a, u} {
+			if all := bytes.Join([][]byte{hs.In, hs.Out, hs.OpenedIn, hs.OpenedOut}, nil); bytes.Contains(all, secret) {
+				t.Errorf("a secret is in the evidence: %s", words[0])
+			}
+		}
+	}
+	if secrets < 4 {
+		t.Errorf("%d secrets in the key log", secrets)
 	}
 }

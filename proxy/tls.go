@@ -36,11 +36,12 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 	evidence.keep()
 	var own *tls.Certificate
 	var peer [][]byte
+	known := &secrets{log: c.keyLog(traffic.AgentSide)}
 	cfg := &tls.Config{
 		NextProtos:             []string{"http/1.1"},
 		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: !c.s.Resume,
-		KeyLogWriter:           c.keyLog(traffic.AgentSide),
+		KeyLogWriter:           known,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert, err := c.certificateFor(hello, c.routed(t, hello.ServerName))
 			own = cert
@@ -54,12 +55,15 @@ func (c *connection) secureAgent(ctx context.Context, t Target, conn net.Conn) e
 	}
 	secure := tls.Server(evidence, cfg)
 	hs := c.shake(ctx, secure, traffic.AgentSide, evidence)
+	if hs.PeerCertificates == nil {
+		hs.PeerCertificates = peer
+	}
+	if hs.Err != "" {
+		known.explain(hs)
+	}
 	c.findOld(hs)
 	if own != nil && answered(hs) {
 		hs.OwnCertificates, hs.ClientCertAsked = own.Certificate, true
-	}
-	if hs.PeerCertificates == nil {
-		hs.PeerCertificates = peer
 	}
 	c.facts.AgentLeg.Handshake = c.tell(hs)
 	if hs.Err != "" {
@@ -89,7 +93,7 @@ func (c *connection) tell(hs *traffic.Handshake) *traffic.Handshake {
 	c.s.Sink.Take(traffic.HandshakeOver{Conn: c.facts.ID, Handshake: hs})
 	kept := *hs
 	kept.In, kept.Out, kept.InMarks, kept.OutMarks = nil, nil, nil, nil
-	kept.OwnCertificates, kept.Asked = nil, nil
+	kept.OwnCertificates, kept.Asked, kept.OpenedIn, kept.OpenedOut = nil, nil, nil, nil
 	kept.PeerCertificates = nil
 	if len(hs.PeerCertificates) > 0 { // on its own, not within the bytes of its message
 		kept.PeerCertificates = [][]byte{bytes.Clone(hs.PeerCertificates[0])}
@@ -222,6 +226,7 @@ func (c *connection) dial(ctx context.Context, t Target) (*link, error) {
 func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tls.Conn, *traffic.Handshake) {
 	q := &certificateQuestion{c: c, up: up}
 	var peer [][]byte
+	known := &secrets{log: c.keyLog(traffic.UpstreamSide)}
 	cfg := &tls.Config{
 		ServerName:            t.Host,
 		NextProtos:            []string{"http/1.1"},
@@ -229,7 +234,7 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 		InsecureSkipVerify:    c.s.Upstream.Insecure, //nolint:gosec // asked for, and said on every connection
 		MaxVersion:            c.s.Upstream.MaxVersion,
 		Renegotiation:         tls.RenegotiateOnceAsClient,
-		KeyLogWriter:          c.keyLog(traffic.UpstreamSide),
+		KeyLogWriter:          known,
 		GetClientCertificate:  q.answer,
 		VerifyPeerCertificate: keepChain(&peer), //nolint:gosec // keeps what was shown, and checks nothing
 	}
@@ -246,6 +251,7 @@ func (c *connection) secureUpstream(ctx context.Context, t Target, up *tap) (*tl
 		if hs.PeerCertificates == nil {
 			hs.PeerCertificates = peer
 		}
+		known.explain(hs)
 		return secure, hs
 	}
 	if leaf := leafOf(hs); leaf != nil {

@@ -93,6 +93,10 @@ type Handshake struct {
 	In, Out []byte
 	// InMarks and OutMarks say when they passed.
 	InMarks, OutMarks Marks
+	// OpenedIn and OpenedOut are the encrypted records of In and Out as mpproxy
+	// could read them, where a handshake of TLS 1.3 failed; nil for others. The
+	// form is that of tlsrecord.Secrets.Open. The secrets themselves are not kept.
+	OpenedIn, OpenedOut []byte
 	// Err is what crypto/tls said; empty when the handshake succeeded.
 	Err string
 	// PassedThrough is true for TLS that mpproxy did not open: then In is what
@@ -110,6 +114,15 @@ type Handshake struct {
 	// Asked is how the management point asked for it; nil on an agent's leg,
 	// and when it did not.
 	Asked *CertificateAsked
+}
+
+// Bytes are what the TLS client and the TLS server sent, and what of each was
+// opened, as tlsrecord.ParseOpened takes them.
+func (h *Handshake) Bytes() (client, server, openedClient, openedServer []byte) {
+	if h.Side == UpstreamSide {
+		return h.Out, h.In, h.OpenedOut, h.OpenedIn
+	}
+	return h.In, h.Out, h.OpenedIn, h.OpenedOut
 }
 
 // Passed is when the byte before an offset of what the TLS client or the TLS

@@ -345,11 +345,7 @@ func (c *connection) records() (lines []line) {
 		if hs.Side != c.side {
 			continue
 		}
-		client, server := hs.In, hs.Out
-		if hs.Side == traffic.UpstreamSide {
-			client, server = server, client
-		}
-		for s := range strings.SplitSeq(strings.TrimSuffix(tlsrecord.Parse(client, server).String(), "\n"), "\n") {
+		for s := range strings.SplitSeq(strings.TrimSuffix(tlsrecord.ParseOpened(hs.Bytes()).String(), "\n"), "\n") {
 			lines = append(lines, line{hang: 11, pieces: []piece{{view.Clean(s, c.app.sym.ascii), roleText}}})
 		}
 		lines = append(lines, line{})

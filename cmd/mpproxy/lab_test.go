@@ -755,8 +755,8 @@ func labCases() []labCase {
 			l.pem(t, "sha1agent.pem", l.agentCert(t, l.site, sha1Signed))
 			openssl("-CAfile", "mpproxy.pem", "-cert", "sha1agent.pem", "-key", "sha1agent.pem", "-tls1_2", "-cipher", "ALL:@SECLEVEL=0")(t, l, addr)
 		}},
-		{name: "agent certificate with a negative serial, TLS 1.2", ref: "A19", leg: agentLeg, who: "agent", sure: "certain", agent: negativeSerial("-tls1_2")},
-		{name: "agent certificate with a negative serial, TLS 1.3", ref: "A19", leg: agentLeg, who: "agent", sure: "certain", agent: negativeSerial("-tls1_3")},
+		{name: "agent certificate with a negative serial, TLS 1.2", ref: "A19", leg: agentLeg, who: "agent", sure: "certain", proof: "its serial number is negative", agent: negativeSerial("-tls1_2")},
+		{name: "agent certificate with a negative serial, TLS 1.3", ref: "A19", leg: agentLeg, who: "agent", sure: "certain", proof: "its serial number is negative", agent: negativeSerial("-tls1_3")},
 		{name: "agent certificate with RSA 512", ref: "A20", leg: agentLeg, who: "agent", sure: "certain", agent: func(t *testing.T, l *lab, addr string) {
 			mustOpenssl(t, "req", "-x509", "-newkey", "rsa:512", "-nodes", "-keyout", l.file("k512.pem"), "-out", l.file("c512.pem"), "-subj", "/CN=PC-0512", "-days", "300", "-addext", "extendedKeyUsage=clientAuth")
 			openssl("-CAfile", "mpproxy.pem", "-cert", "c512.pem", "-key", "k512.pem", "-tls1_2", "-cipher", "ALL:@SECLEVEL=0")(t, l, addr)
@@ -841,6 +841,8 @@ func labCases() []labCase {
 		{name: "management point's certificate expired", ref: "A05", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(past), agent: goAgent(nil)},
 		{name: "management point's certificate for clients", ref: "A07", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(forClients), agent: goAgent(nil)},
 		{name: "management point's certificate SHA-1", ref: "A08", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(sha1Signed), agent: goAgent(nil)},
+		{name: "management point's certificate with a negative serial, TLS 1.2", ref: "A19", leg: mpLeg, who: "mp", sure: "certain", proof: "its serial number is negative", mp: negativeMP("-tls1_2"), agent: goAgent(nil)},
+		{name: "management point's certificate with a negative serial, TLS 1.3", ref: "A19", leg: mpLeg, who: "mp", sure: "certain", proof: "its serial number is negative", mp: negativeMP("-tls1_3"), upstream: upTo13, agent: goAgent(nil)},
 		{name: "Enhanced HTTP, not trusted", ref: "M05", also: "M07", leg: mpLeg, who: "proxy", sure: "certain", proof: "Enhanced HTTP", mp: enhancedHTTP, agent: goAgent(nil)},
 		{name: "Enhanced HTTP", ref: "M07", leg: mpLeg, who: "proxy", sure: "certain", mp: enhancedHTTP, upstream: func(*testing.T, *lab) proxy.UpstreamTLS {
 			return proxy.UpstreamTLS{Insecure: true}
@@ -932,12 +934,30 @@ func rawMP(handle func(net.Conn)) func(*testing.T, *lab) proxy.Target {
 	return func(t *testing.T, _ *lab) proxy.Target { return mpRaw(t, true, handle) }
 }
 
+// negativeCert writes a certificate whose serial number is below zero, and its
+// key, into the lab's folder.
+func negativeCert(t *testing.T, l *lab, name string) (cert, key string) {
+	t.Helper()
+	cert, key = name+".pem", name+"-key.pem"
+	mustOpenssl(t, "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", l.file(key), "-out", l.file(name+".csr"), "-subj", "/CN="+name)
+	mustOpenssl(t, "x509", "-req", "-in", l.file(name+".csr"), "-signkey", l.file(key), "-set_serial", "-5", "-days", "300", "-out", l.file(cert))
+	return cert, key
+}
+
+// negativeMP is openssl's server with such a certificate.
+func negativeMP(version string) func(*testing.T, *lab) proxy.Target {
+	return func(t *testing.T, l *lab) proxy.Target {
+		cert, key := negativeCert(t, l, "neg-mp")
+		target, _ := opensslServer(t, "-cert", l.file(cert), "-key", l.file(key), version)
+		return target
+	}
+}
+
 // negativeSerial shows a certificate whose serial number is below zero.
 func negativeSerial(version string) func(*testing.T, *lab, string) {
 	return func(t *testing.T, l *lab, addr string) {
-		mustOpenssl(t, "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", l.file("neg-key.pem"), "-out", l.file("neg.csr"), "-subj", "/CN=PC-0419")
-		mustOpenssl(t, "x509", "-req", "-in", l.file("neg.csr"), "-signkey", l.file("neg-key.pem"), "-set_serial", "-5", "-days", "300", "-out", l.file("neg.pem"))
-		openssl("-CAfile", "mpproxy.pem", "-cert", "neg.pem", "-key", "neg-key.pem", version)(t, l, addr)
+		cert, key := negativeCert(t, l, "PC-0419")
+		openssl("-CAfile", "mpproxy.pem", "-cert", cert, "-key", key, version)(t, l, addr)
 	}
 }
 
@@ -953,14 +973,37 @@ func (w wrongKey) Sign(r io.Reader, digest []byte, o crypto.SignerOpts) ([]byte,
 // soon as a request has come.
 func renegotiatingMP(t *testing.T, l *lab) proxy.Target {
 	t.Helper()
+	cert := l.pem(t, "reneg.pem", l.cert(t, l.site, nil))
+	target, server := opensslServer(t, "-cert", cert, "-key", cert, "-tls1_2")
+	go func() {
+		for line := ""; !strings.Contains(line, "HTTP/1.1"); {
+			var err error
+			if line, err = server.out.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		_, _ = io.WriteString(server.in, "R\n")
+		_, _ = io.Copy(io.Discard, server.out)
+	}()
+	return target
+}
+
+// console is the input and output of a program.
+type console struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+// opensslServer runs s_server until the test is over.
+func opensslServer(t *testing.T, args ...string) (proxy.Target, console) {
+	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(free.Addr().String())
 	free.Close()
-	cert := l.pem(t, "reneg.pem", l.cert(t, l.site, nil))
-	cmd := exec.CommandContext(t.Context(), "openssl", "s_server", "-accept", "127.0.0.1:"+port, "-cert", cert, "-key", cert, "-tls1_2")
+	cmd := exec.CommandContext(t.Context(), "openssl", append([]string{"s_server", "-accept", "127.0.0.1:" + port}, args...)...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -979,16 +1022,7 @@ func renegotiatingMP(t *testing.T, l *lab) proxy.Target {
 			t.Fatal("openssl s_server: ", err)
 		}
 	}
-	go func() {
-		for line := ""; !strings.Contains(line, "HTTP/1.1"); {
-			if line, err = out.ReadString('\n'); err != nil {
-				return
-			}
-		}
-		_, _ = io.WriteString(stdin, "R\n")
-		_, _ = io.Copy(io.Discard, out)
-	}()
-	return proxy.Target{Host: mpName, Port: port, Address: "127.0.0.1:" + port, TLS: true}
+	return proxy.Target{Host: mpName, Port: port, Address: "127.0.0.1:" + port, TLS: true}, console{stdin, out}
 }
 
 // renegotiatingAgent is openssl's client, told to renegotiate once it is

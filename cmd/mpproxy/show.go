@@ -23,6 +23,7 @@ type showCommand struct {
 	File      string             `arg:"" type:"path" help:"The capture."`
 	ID        traffic.ExchangeID `arg:"" optional:"" help:"The exchange's number."`
 	Conn      traffic.ConnID     `help:"Show this connection in place of an exchange: both legs, and why it failed." placeholder:"NUMBER"`
+	PEM       bool               `name:"pem" help:"With --conn: write the certificates that both sides have shown, as PEM."`
 	Layer     string             `enum:",wire,head,header,part,inflated,text,pretty" default:"" help:"One layer of the message in place of the summary: ${enum}."`
 	Reply     bool               `help:"The reply in place of the request."`
 	Forwarded bool               `help:"What went on in place of what was received, where a rule changed it."`
@@ -43,6 +44,9 @@ func (c *showCommand) Run(ctx context.Context, e *env) error {
 	format := output{UTC: c.UTC, ASCII: c.ASCII}.format(e)
 	if c.Conn != 0 {
 		return c.connection(ctx, e, s, format)
+	}
+	if c.PEM {
+		return usage(errors.New("--pem needs a connection"), "mpproxy show FILE --conn NUMBER --pem; mpproxy conns lists the numbers there are.")
 	}
 	if c.ID == 0 {
 		return usage(errors.New("no exchange given"), "mpproxy ls lists the numbers there are; --conn NUMBER shows a connection.")
@@ -79,6 +83,14 @@ func (c *showCommand) connection(ctx context.Context, e *env, s *capture.Store, 
 	}
 	if err != nil {
 		return err
+	}
+	if c.PEM {
+		text := conn.Certificates(f)
+		if text == "" {
+			return usage(fmt.Errorf("no certificate was seen on connection %d", c.Conn), "TLS 1.3 that is passed through hides them; so does a resumed session.")
+		}
+		_, err := io.WriteString(e.stdout, text)
+		return quietPipe(err)
 	}
 	p := &paper{w: e.stdout, format: f}
 	if p.diagnoses, err = evidence.New(s, nil).Learnt(ctx, c.Conn); err != nil {

@@ -97,6 +97,8 @@ func (p *probe) shake(ctx context.Context, cfg *tls.Config, cert *tls.Certificat
 		a.shown = cert.Certificate
 		return cert, nil
 	}
+	var secrets tlsrecord.Secrets
+	cfg.KeyLogWriter = &secrets
 	a.tls = tls.Client(conn, cfg)
 	a.hs = &traffic.Handshake{Side: traffic.UpstreamSide, Began: a.begun}
 	if a.err = a.tls.HandshakeContext(ctx); a.err != nil {
@@ -111,6 +113,9 @@ func (p *probe) shake(ctx context.Context, cfg *tls.Config, cert *tls.Certificat
 	}
 	a.hs.Ended = p.Now()
 	a.settle()
+	if a.err != nil {
+		a.hs.OpenedOut, a.hs.OpenedIn = secrets.Open(a.hs.Out, a.hs.In)
+	}
 	return a, nil
 }
 

@@ -50,16 +50,12 @@ func (w *Watcher) Take(e traffic.Event) {
 	}
 }
 
-// Chains are those of a handshake, decrypted or in clear.
+// Chains are those of a handshake, by crypto/tls, in clear or opened.
 func Chains(h *traffic.Handshake) [][][]byte {
 	if h.TLS != nil {
 		return [][][]byte{h.PeerCertificates, h.OwnCertificates}
 	}
-	client, server := h.In, h.Out
-	if h.Side == traffic.UpstreamSide {
-		client, server = server, client
-	}
-	t := tlsrecord.Parse(client, server)
+	t := tlsrecord.ParseOpened(h.Bytes())
 	var out [][][]byte
 	for _, side := range []tlsrecord.Side{tlsrecord.Server, tlsrecord.Client} {
 		if c := t.Certificate(side); c != nil {

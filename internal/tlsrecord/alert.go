@@ -1,6 +1,6 @@
 package tlsrecord
 
-// Alert is an alert in clear.
+// Alert is an alert in clear, or one that was opened.
 type Alert struct {
 	Level AlertLevel
 	Code  AlertCode
@@ -83,14 +83,18 @@ var alerts = map[AlertCode]struct{ name, meaning string }{
 // alerts makes a message of each 2 bytes of a record.
 func (r *reader) alerts(rec *Record, fragment []byte) {
 	offset := rec.Offset + headerSize
-	if rec.Length == 0 || rec.Length%2 != 0 {
-		r.flaw(offset, "an alert record of %d bytes", rec.Length)
+	size := rec.Length
+	if rec.Opened {
+		size = len(fragment)
+	}
+	if size == 0 || size%2 != 0 {
+		r.flaw(offset, "an alert record of %d bytes", size)
 	}
 	for len(fragment) > 0 && len(r.Messages) < maxMessages {
 		n := min(2, len(fragment))
 		m := Message{
 			Offset: offset, End: offset + n, Content: ContentAlert, Version: rec.Version,
-			Length: 2, Fragments: 1, Truncated: n < 2, Raw: fragment[:n:n],
+			Length: 2, Fragments: 1, Truncated: n < 2, Opened: rec.Opened, Raw: fragment[:n:n],
 		}
 		if n == 2 {
 			m.Body = &Alert{AlertLevel(fragment[0]), AlertCode(fragment[1])}

@@ -2,8 +2,8 @@ package tlsrecord
 
 import "time"
 
-// Certificate is a Certificate message up to TLS 1.2; in TLS 1.3 it is
-// encrypted. An empty chain says that the sender has none.
+// Certificate is a Certificate message; in TLS 1.3 it is encrypted, and is here
+// only when it was opened. An empty chain says that the sender has none.
 type Certificate struct {
 	// Chain has the certificates in the order sent, the sender's own first,
 	// whatever they contain.
@@ -18,8 +18,11 @@ type DER struct {
 	Truncated bool
 }
 
-func readCertificate(c *cursor) *Certificate {
+func readCertificate(c *cursor, tls13 bool) *Certificate {
 	var m Certificate
+	if tls13 {
+		c.vector(1, "certificate request context")
+	}
 	list, _ := c.vector(3, "certificate list")
 	for !list.empty() {
 		if len(m.Chain) == maxList {
@@ -28,15 +31,19 @@ func readCertificate(c *cursor) *Certificate {
 		}
 		der, ok := list.vector(3, "certificate")
 		m.Chain = append(m.Chain, DER{der.offset(), der.rest, !ok})
+		if tls13 && ok {
+			list.vector(2, "extensions of a certificate")
+		}
 	}
 	c.end("Certificate")
 	return &m
 }
 
-// CertificateRequest is how a server asks for a client certificate up to TLS
-// 1.2.
+// CertificateRequest is how a server asks for a client certificate; in TLS 1.3
+// it is here only when it was opened.
 type CertificateRequest struct {
-	// Types are kinds of certificates by number, for [CertificateType].
+	// Types are kinds of certificates by number, for [CertificateType]. TLS 1.3
+	// has none.
 	Types []CertificateType
 	// SignatureSchemes are there from TLS 1.2 on.
 	SignatureSchemes []SignatureScheme
@@ -70,6 +77,30 @@ func readCertificateRequest(c *cursor, version Version) *CertificateRequest {
 	}
 	list, _ := c.vector(2, "certificate authorities")
 	m.Authorities = readAuthorities(&list)
+	c.end("CertificateRequest")
+	return &m
+}
+
+// readCertificateRequest13 reads the form of TLS 1.3: a context and extensions
+// (RFC 8446, 4.3.2).
+func readCertificateRequest13(c *cursor) *CertificateRequest {
+	var m CertificateRequest
+	c.vector(1, "certificate request context")
+	extensions, _ := c.vector(2, "extensions")
+	for !extensions.empty() {
+		kind, _ := extensions.uint(2, "extension type")
+		data, _ := extensions.vector(2, "extension")
+		switch ExtensionType(kind) {
+		case ExtSignatureAlgorithms:
+			var grease bool
+			list, _ := data.vector(2, "signature algorithms")
+			m.SignatureSchemes = numbers[SignatureScheme](&list, "signature algorithms", &grease)
+		case ExtAuthorities:
+			list, _ := data.vector(2, "certificate authorities")
+			m.AuthoritiesSize = len(list.rest)
+			m.Authorities = readAuthorities(&list)
+		}
+	}
 	c.end("CertificateRequest")
 	return &m
 }

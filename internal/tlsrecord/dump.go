@@ -71,7 +71,7 @@ func (d *dump) stream(s *Stream) {
 
 func (d *dump) record(r *Record) {
 	d.line("  %6d record %s %s, %d bytes%s%s", r.Offset, r.Type, r.Version, r.Length,
-		when(r.Encrypted, ", encrypted"), when(r.Truncated(), fmt.Sprintf(", %d there", r.Have)))
+		when(r.Encrypted, ", encrypted")+when(r.Opened, ", opened"), when(r.Truncated(), fmt.Sprintf(", %d there", r.Have)))
 }
 
 func when(yes bool, text string) string {

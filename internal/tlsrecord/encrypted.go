@@ -128,6 +128,7 @@ func (s *Stream) guess13(outer seal) {
 	finished := false
 	for i := range s.Messages {
 		m := &s.Messages[i]
+		finished = finished || m.Opened && m.Is(TypeFinished)
 		if !m.Encrypted || m.Truncated {
 			continue
 		}

@@ -89,7 +89,7 @@ type turns struct {
 
 // of never goes back: a stream keeps its order.
 func (s *turns) of(m *Message) int {
-	s.sealed = s.sealed || m.Encrypted || m.Content == ContentChangeCipherSpec
+	s.sealed = s.sealed || m.Encrypted || m.Opened || m.Content == ContentChangeCipherSpec
 	s.last = max(s.last, s.turn(m))
 	return s.last
 }

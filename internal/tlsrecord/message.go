@@ -23,6 +23,9 @@ type Message struct {
 	// Truncated is true when it breaks off before Length.
 	Truncated bool
 	Encrypted bool
+	// Opened is true for what is encrypted on the wire and was opened with the
+	// connection's secrets: it is of TLS 1.3.
+	Opened bool
 	// Raw is the message without its header, as far as it is there; nil when
 	// Encrypted.
 	Raw []byte
@@ -54,6 +57,7 @@ type assembly struct {
 	data    []byte
 	parts   []part
 	version Version
+	opened  bool
 }
 
 func (a *assembly) active() bool { return len(a.parts) > 0 }
@@ -77,7 +81,7 @@ func (r *reader) handshake(rec *Record, fragment []byte) {
 	}
 	for len(fragment) > 0 && len(r.Messages) < maxMessages {
 		if !r.pending.active() {
-			r.pending.version = rec.Version
+			r.pending.version, r.pending.opened = rec.Version, rec.Opened
 		}
 		n := r.pending.take(fragment, offset)
 		fragment, offset = fragment[n:], offset+n
@@ -124,7 +128,7 @@ func (r *reader) complete(truncated bool) {
 	m := Message{
 		Offset: a.parts[0].offset, End: last.offset + len(a.data) - last.at,
 		Content: ContentHandshake, Type: HandshakeType(a.data[0]), Version: a.version,
-		Fragments: len(a.parts), Truncated: truncated,
+		Fragments: len(a.parts), Truncated: truncated, Opened: a.opened,
 	}
 	if len(a.data) < handshakeHeader {
 		r.add(m)
@@ -146,8 +150,12 @@ func (r *reader) decode(m *Message, c *cursor) {
 		r.tls13, r.suite = r.tls13 || h.Version >= TLS13, h.Suite
 		m.Body = h
 	case TypeCertificate:
-		m.Body = readCertificate(c)
+		m.Body = readCertificate(c, m.Opened)
 	case TypeCertificateRequest:
+		if m.Opened {
+			m.Body = readCertificateRequest13(c)
+			break
+		}
 		m.Body = readCertificateRequest(c, m.Version)
 	case TypeServerKeyExchange:
 		m.Body = readServerKeyExchange(c, m.Version, r.suite)

@@ -82,13 +82,13 @@ func (t *Transcript) stage12() Stage {
 // size, and what follows it is data unless it is an alert.
 func (t *Transcript) stage13() Stage {
 	stage := StageServerHello
-	if t.Server.sealed() {
+	if t.Server.sealed() || t.Server.said(TypeFinished) {
 		stage = StageServerDone
 	}
 	for i := range t.Client.Messages {
 		switch m := &t.Client.Messages[i]; {
-		case !m.Encrypted, m.Guess == MaybeAlert:
-		case m.Guess == MaybeFinished:
+		case !m.Encrypted && !m.Opened, m.Guess == MaybeAlert, m.Content == ContentAlert:
+		case m.Guess == MaybeFinished, m.Is(TypeFinished):
 			stage = StageFinished
 		case stage == StageFinished:
 			return StageData

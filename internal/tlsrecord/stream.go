@@ -54,6 +54,9 @@ type Record struct {
 	Length, Have int
 	// Encrypted says that the fragment cannot be read.
 	Encrypted bool
+	// Opened is true for a record that is encrypted on the wire and was opened
+	// with the connection's secrets; Type is then the one that it has inside.
+	Opened bool
 }
 
 // HeaderSize is the length of the record's header, in bytes.
@@ -82,11 +85,12 @@ type reader struct {
 	sealed, tls13 bool
 	pending       assembly
 	suite         Suite
+	opened        openedRecords
 }
 
-func parseStream(from Side, data []byte) Stream {
+func parseStream(from Side, data, opened []byte) Stream {
 	s := Stream{From: from, Size: len(data), Looks: sniff(data)}
-	r := &reader{Stream: &s, data: data}
+	r := &reader{Stream: &s, data: data, opened: opened}
 	for r.Parsed < len(data) && r.record() {
 	}
 	r.breakOff()
@@ -128,6 +132,11 @@ func (r *reader) record() bool {
 	rec.Have = min(rec.Length, len(fragment))
 	fragment = fragment[:rec.Have]
 	rec.Encrypted = r.encrypted(&rec, fragment)
+	if rec.sealed13() {
+		if kind, content := r.opened.next(rec.Length); kind != ContentApplicationData {
+			rec.Type, rec.Encrypted, rec.Opened, fragment = kind, false, true, content
+		}
+	}
 	r.Records = append(r.Records, rec)
 	r.Parsed += headerSize + rec.Have
 	r.Truncated = r.Truncated || rec.Truncated()

@@ -7,11 +7,12 @@
 // hellos read to the last extension, certificates as DER, alerts by name, and
 // of what is encrypted the type, the size and what it must be. Everything from
 // an SSL 2.0 CLIENT-HELLO to TLS 1.3 is read, also when it is cut short or wrong.
+// With the [Secrets] of a TLS 1.3 handshake its encrypted messages are read too.
 //
 // The package states facts and judges none: whether a certificate is good or
-// whose fault an alert is, is not its business. It does no I/O, decrypts
-// nothing, never fails on what came from the wire, and its memory is bounded by
-// a small multiple of its input.
+// whose fault an alert is, is not its business. It does no I/O, never fails on
+// what came from the wire, and its memory is bounded by a small multiple of its
+// input.
 package tlsrecord
 
 import "bytes"
@@ -43,10 +44,16 @@ type Transcript struct {
 // where the peer is an agent, what came in is the client's and what went out the
 // server's; on the leg to a management point it is the other way round. The
 // result shares the bytes, which must not change as long as it is used.
-func Parse(client, server []byte) *Transcript {
+func Parse(client, server []byte) *Transcript { return ParseOpened(client, server, nil, nil) }
+
+// ParseOpened is [Parse] of a connection of TLS 1.3 with what [Secrets.Open] has
+// opened of it: those messages are read as if they had been sent in clear, and
+// are marked as Opened. Offsets are those of the encrypted bytes, in which each
+// byte stands where it does in clear.
+func ParseOpened(client, server, openedClient, openedServer []byte) *Transcript {
 	t := &Transcript{
-		Client: parseStream(Client, client),
-		Server: parseStream(Server, server),
+		Client: parseStream(Client, client, openedClient),
+		Server: parseStream(Server, server, openedServer),
 	}
 	t.weighEncrypted()
 	return t
@@ -133,16 +140,16 @@ func (s *Stream) skips() bool {
 	return false
 }
 
-// Certificate is the Certificate message that a side sent in clear, nil when
-// there is none: TLS 1.3 encrypts it, resumption leaves it out. A Certificate
-// with an empty chain says that the side has none to show.
+// Certificate is the Certificate message that a side sent in clear or that was
+// opened, nil when there is none: TLS 1.3 encrypts it, resumption leaves it out.
+// A Certificate with an empty chain says that the side has none to show.
 func (t *Transcript) Certificate(s Side) *Certificate {
 	c, _ := First[*Certificate](t.Of(s))
 	return c
 }
 
-// CertificateRequest is how the server asked for a client certificate in
-// clear; nil when it did not.
+// CertificateRequest is how the server asked for a client certificate in clear
+// or opened; nil when it did not.
 func (t *Transcript) CertificateRequest() *CertificateRequest {
 	r, _ := First[*CertificateRequest](&t.Server)
 	return r

@@ -25,11 +25,7 @@ type Step struct {
 // Ladder is what a handshake's bytes say, in order. opened is when the
 // connection was.
 func Ladder(hs *traffic.Handshake, opened time.Time, f Format) []Step {
-	client, server := hs.In, hs.Out
-	if hs.Side == traffic.UpstreamSide {
-		client, server = server, client
-	}
-	tr := tlsrecord.Parse(client, server)
+	tr := tlsrecord.ParseOpened(hs.Bytes())
 	at := func(from tlsrecord.Side, offset int) time.Duration {
 		return hs.Passed(from == tlsrecord.Client, offset)
 	}
@@ -69,6 +65,9 @@ func stepOf(r *tlsrecord.Rung, f Format) Step {
 	switch a, clear := m.Body.(*tlsrecord.Alert); {
 	case clear:
 		s.Name, s.Text = "Alert", strings.TrimPrefix(r.Text, "Alert ")+", sent in clear"
+		if m.Opened {
+			s.Text = strings.TrimSuffix(s.Text, "sent in clear") + "decrypted"
+		}
 		s.Sev = traffic.Warning
 		if a.Level == tlsrecord.Fatal {
 			s.Sev = traffic.Error
