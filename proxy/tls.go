@@ -111,9 +111,10 @@ func (c *connection) failed(hs *traffic.Handshake) {
 	f.sent(traffic.Reply, hs.Out)
 	c.s.refusals.add(c.facts.Agent)
 	f.Returned.Framing = traffic.NoFraming
-	why := found(&agentTLS, traffic.Both, hs.Err)
+	words := whyNotIn(hs)
+	why := found(&agentTLS, traffic.Both, words)
 	why.Leg = traffic.AgentSide
-	c.overAs(f, traffic.Broken, why, hs.Err)
+	c.overAs(f, traffic.Broken, why, words)
 }
 
 // findOld notes that a leg speaks what a modern peer would refuse.

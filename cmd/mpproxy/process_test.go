@@ -218,7 +218,7 @@ func TestFailuresAreRows(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, <-p.said)
 	}
 	for filter, want := range map[string]string{
-		"kind:tls finding:tls-agent-handshake-failed":           "remote error: tls: unknown",
+		"kind:tls finding:tls-agent-handshake-failed":           "unknown_ca (48)",
 		"kind:mp-list finding:upstream-unreachable is:answered": " 502 ",
 	} {
 		out, err := exec.CommandContext(t.Context(), bin, "ls", file, filter, "--width", "160").CombinedOutput()
