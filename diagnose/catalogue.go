@@ -17,6 +17,7 @@ var catalogue = slices.Concat(
 	revocationRules,
 	agentTrustRules,
 	clientCertRules,
+	hintRules,
 	upstreamReachRules,
 	upstreamCertRules,
 	upstreamRefusalRules,

@@ -16,7 +16,7 @@ import (
 // clientCertRules are about the certificate of the agent.
 var clientCertRules = []rule{
 	clientCertUnreadable, clientCertKey, clientCertExpired, clientCertUsage, clientCertNoSign, clientCertSHA1,
-	clientCertFiltered, clientCertLater, noClientCert, clientCertUnknown, clientSignature,
+	clientCertLater, noClientCert, clientCertUnknown, clientSignature,
 }
 
 // clientRefused are the findings that a bad client certificate explains.
@@ -157,36 +157,6 @@ var clientCertSHA1 = rule{
 			}
 			return occurrence{}, false
 		})
-	},
-}
-
-var clientCertFiltered = rule{
-	kind: traffic.FindingKind{
-		Code: "native-client-cert-filtered", Ref: "A13", Severity: traffic.Error,
-		Title:  "The agent held its certificate back: the management point's list of authorities lacks the issuer",
-		Why:    "A client shows only certificates of the authorities that the server names.",
-		Remedy: "On the management point: put the root into the Trusted Root store of the computer, and switch the list off (SendTrustedIssuerList=0) or complete it.",
-		Moot:   append([]string{"native-no-client-cert"}, clientRefused...),
-	},
-	check: "On the management point: netsh http show sslcert (CTL store), Schannel event 36885 for a list that was cut.",
-	test: func(f *facts) (occurrence, bool) {
-		l := f.agent
-		if l == nil || !l.sealed || !l.showedNone() || f.Peers.AgentIssuer == "" {
-			return occurrence{}, false
-		}
-		request := l.tr.CertificateRequest()
-		if request == nil || len(request.Authorities) == 0 {
-			return occurrence{}, false
-		}
-		for _, a := range request.Authorities {
-			if a.Name == f.Peers.AgentIssuer {
-				return occurrence{}, false
-			}
-		}
-		return occurrence{leg: traffic.AgentSide, who: mpSide, sure: likely, proof: []string{
-			fmt.Sprintf("the agent's Certificate message is empty; elsewhere it has shown one of %s", quote(f.Peers.AgentIssuer)),
-			fmt.Sprintf("the management point named %d authorities (%d bytes), not this one", len(request.Authorities), request.AuthoritiesSize),
-		}}, true
 	},
 }
 

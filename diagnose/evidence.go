@@ -98,9 +98,9 @@ type Peers struct {
 	// Agents came to the listener; Failed of them could not get in at all,
 	// WithCertificate of them have shown one.
 	Agents, Failed, WithCertificate int
-	// AgentIssuer is who issued the certificate that the same agent has shown
-	// elsewhere, "" when it has shown none.
-	AgentIssuer string
+	// AgentIssuers are who issued the certificates of the chain that the same
+	// agent has shown elsewhere, its own first; nil when it has shown none.
+	AgentIssuers []string
 	// Issuers are the issuers of certificates whose agents were served.
 	Issuers []string
 	// Intermediates are subjects of certificates that agents have sent along

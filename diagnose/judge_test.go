@@ -142,3 +142,23 @@ func FuzzJudge(f *testing.F) {
 		}
 	})
 }
+
+// TestLacking: a list that has any authority of the agent's chain lets it show
+// its certificate; of one that was sent alone it is not known what is above it.
+func TestLacking(t *testing.T) {
+	for _, c := range []struct {
+		names, issuers []string
+		sure           string
+	}{
+		{nil, []string{"CN=A", "CN=Root"}, ""},
+		{[]string{"CN=Root"}, nil, ""},
+		{[]string{"CN=Root"}, []string{"CN=A", "CN=Root"}, ""},
+		{[]string{"CN=B", "CN=A"}, []string{"CN=A", "CN=Root"}, ""},
+		{[]string{"CN=B"}, []string{"CN=A"}, "possible"},
+		{[]string{"CN=B"}, []string{"CN=A", "CN=Root"}, "likely"},
+	} {
+		if sure, lacks := lacking(c.names, c.issuers); sure != c.sure || lacks != (c.sure != "") {
+			t.Errorf("%q for %q: %t, %q; want %q", c.names, c.issuers, lacks, sure, c.sure)
+		}
+	}
+}

@@ -457,18 +457,9 @@ func (f *facts) unfit(l *leg) []string {
 // unlisted says that the authorities that the server named lack those of the
 // client's chain; "" when they do not.
 func unlisted(l *leg) string {
-	request := l.tr.CertificateRequest()
-	if request == nil || len(request.Authorities) == 0 {
+	_, named := l.authorities()
+	if _, lacks := lacking(named, l.client.issuers()); !lacks {
 		return ""
 	}
-	for _, a := range request.Authorities {
-		if slices.ContainsFunc(l.client, func(c certificate) bool { return c.outline.Issuer == a.Name }) {
-			return ""
-		}
-	}
-	var names []string
-	for _, a := range request.Authorities[:min(len(request.Authorities), 3)] {
-		names = append(names, a.Name)
-	}
-	return fmt.Sprintf("its issuer is not among the %d authorities that the management point names (%s)", len(request.Authorities), quote(strings.Join(names, "; ")))
+	return fmt.Sprintf("its issuer is not among the %d authorities that the management point names (%s)", len(named), quote(strings.Join(named[:min(len(named), 3)], "; ")))
 }

@@ -93,34 +93,6 @@ func (f *facts) lastFromMP() []string {
 	return []string{fmt.Sprintf("its last record has %d bytes: more than an alert", after.LastIn)}
 }
 
-// authorities are the size and the names of the list that a management point
-// sent with its request for a certificate.
-func (l *leg) authorities() (size int, names []string) {
-	if r := l.tr.CertificateRequest(); r != nil {
-		for _, a := range r.Authorities {
-			names = append(names, a.Name)
-		}
-		return r.AuthoritiesSize, names
-	}
-	a := l.hs.Asked
-	if a == nil {
-		return 0, nil
-	}
-	for _, der := range a.Authorities {
-		names = append(names, tlsrecord.Name(der))
-	}
-	return a.Size, names
-}
-
-// agentIssuer is who issued the certificate that the agent shows here or has
-// shown elsewhere; "" when it has shown none.
-func (f *facts) agentIssuer() string {
-	if f.agent != nil && len(f.agent.client) > 0 {
-		return f.agent.client.issuer()
-	}
-	return f.Peers.AgentIssuer
-}
-
 var mpAlertAtEnd = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-alert-at-reset", Ref: "M22", Severity: traffic.Info,

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"crypto/x509"
 	"fmt"
-	"slices"
 	"strings"
 
 	"mpproxy/internal/tlsrecord"
@@ -158,6 +157,7 @@ var mpAuthoritiesHuge = rule{
 		Title:  "The management point names so many authorities that its list is cut or cannot be read",
 		Why:    "Windows cuts the list at 16 KB (12 KB before 2008), and what is behind the cut does not count; Go refuses it above 64 KB.",
 		Remedy: "Remove authorities from the Trusted Root store of the management point, or send no list: SendTrustedIssuerList=0.",
+		Moot:   []string{"native-issuer-not-named"},
 	},
 	check: "On the management point: Schannel event 36885.",
 	test: func(f *facts) (occurrence, bool) {
@@ -172,8 +172,10 @@ var mpAuthoritiesHuge = rule{
 			o := occurrence{leg: l.side, who: mpSide, sure: likely, proof: []string{
 				fmt.Sprintf("its CertificateRequest has %d bytes of names, %d of them; the cut is at 16384, before 2008 at 12228", size, len(names)),
 			}}
-			if issuer := f.agentIssuer(); issuer != "" && !slices.Contains(names, issuer) {
-				o.proof = append(o.proof, "the issuer of the agent's certificate, "+quote(issuer)+", is not in it: such an agent shows none")
+			if issuers := f.agentIssuers(); len(issuers) > 0 {
+				if _, lacks := lacking(names, issuers); lacks {
+					o.proof = append(o.proof, "the issuer of the agent's certificate, "+quote(issuers[0])+", is not in it: such an agent shows none")
+				}
 			}
 			return o, true
 		}

@@ -304,6 +304,11 @@ func mpCfg(change func(*lab, *tls.Config), replies ...string) func(*testing.T, *
 	}
 }
 
+// mpHints names an authority when it asks for a certificate.
+func mpHints(ca func(*lab) *pki.CA, replies ...string) func(*testing.T, *lab) proxy.Target {
+	return mpCfg(func(l *lab, c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequestClientCert, ca(l).Pool() }, replies...)
+}
+
 func mpPlainReplies(replies ...string) func(*testing.T, *lab) proxy.Target {
 	return func(t *testing.T, _ *lab) proxy.Target { return mpThat(t, nil, replies...) }
 }
@@ -718,6 +723,11 @@ func labCases() []labCase {
 			c.RootCAs, c.MaxVersion = l.site.Pool(), tls.VersionTLS12
 			c.Certificates = []tls.Certificate{l.agentCert(t, l.site, nil)}
 		}))},
+		{name: "the list of authorities lacks the issuer of a certificate that mpproxy is shown", ref: "A13", leg: mpLeg, who: "mp", sure: "likely", proof: "CN=Another CA", mp: mpHints(oddCA), agent: goAgent(withCert(nil))},
+		{name: "the list of authorities lacks the issuer, TLS 1.3, and the agent shows none the second time", ref: "A12", also: "A13", leg: agentLeg, who: "agent", sure: "likely", conns: 2, upstream: upTo13, mp: mpHints(oddCA, reply("200 OK"), reply("403 Forbidden")), agent: func(t *testing.T, l *lab, addr string) {
+			goAgent(withCert(nil))(t, l, addr)
+			goAgent(nil, labRequest, labRequest)(t, l, addr)
+		}},
 		{name: "agent certificate expired", ref: "A14", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(past))},
 		{name: "agent certificate not yet valid", ref: "A14", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(future))},
 		{name: "agent certificate for servers", ref: "A15", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(forServers))},

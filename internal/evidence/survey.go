@@ -214,7 +214,10 @@ type visitor struct {
 	firstGood    time.Time
 	lastGood     time.Time
 	lastFailed   time.Time
-	issuer       string
+	// certified is true once it has shown a certificate; issuers are those of
+	// the last chain that it showed, the leaf's first.
+	certified bool
+	issuers   []string
 	// bare are its last connections without a certificate.
 	bare []bareConn
 }
@@ -228,6 +231,8 @@ type bareConn struct {
 const (
 	maxVisitors = 100_000
 	maxNames    = 200
+	maxChain    = 5
+	maxName     = 512 // bytes
 	maxOpen     = 100_000
 	connPage    = 200
 )
@@ -276,7 +281,7 @@ func (s *Survey) learn(ctx context.Context, c *traffic.Conn) error {
 	}
 	row, err := s.store.Row(ctx, xs[len(xs)-1])
 	if err == nil && row.Status >= 200 && row.Status < 300 {
-		keep(p.issuers, v.issuer)
+		keep(p.issuers, tlsrecord.ReadOutline(chain[0]).Issuer)
 	}
 	return err
 }
@@ -329,12 +334,19 @@ func (p *place) shown(v *visitor, chain [][]byte) {
 	if len(chain) == 0 {
 		return
 	}
-	if v.issuer == "" {
+	if !v.certified {
+		v.certified = true
 		p.agentsWithCert++
 	}
-	v.issuer = tlsrecord.ReadOutline(chain[0]).Issuer
-	for _, der := range chain[1:] {
-		if o := tlsrecord.ReadOutline(der); o.Issuer != o.Subject {
+	v.issuers = nil
+	for i, der := range chain[:min(len(chain), maxChain)] {
+		o := tlsrecord.ReadOutline(der)
+		if len(o.Issuer) > maxName { // no name that anybody uses
+			v.issuers = nil
+			return
+		}
+		v.issuers = append(v.issuers, o.Issuer)
+		if i > 0 && o.Issuer != o.Subject {
 			keep(p.intermediates, o.Subject)
 		}
 	}
@@ -381,7 +393,7 @@ func (p *place) peers(c *traffic.Conn) diagnose.Peers {
 	if v == nil {
 		return out
 	}
-	out.AgentIssuer = v.issuer
+	out.AgentIssuers = v.issuers
 	failed := v.failed
 	if hs := c.AgentLeg.Handshake; hs != nil && hs.Err != "" {
 		failed--
