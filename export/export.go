@@ -8,19 +8,16 @@
 package export
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"mpproxy/capture"
 	"mpproxy/decode"
-	"mpproxy/internal/redact"
 	"mpproxy/traffic"
 )
 
@@ -127,13 +124,11 @@ func (o *output) file(name string, content []byte, mode os.FileMode) error {
 
 // Export is an export under way.
 type Export struct {
-	store   *capture.Store
-	secrets bool
-	out     writer
+	from *Loader
+	out  writer
 	// temp becomes path at the end; nil when the writer has a folder or stream.
-	temp  *os.File
-	path  string
-	conns map[traffic.ConnID]*traffic.Conn
+	temp *os.File
+	path string
 	// seen are the connections whose exchanges were added.
 	seen  map[traffic.ConnID]bool
 	count Count
@@ -142,7 +137,7 @@ type Export struct {
 // To begins an export of a store to a path: a file, or a folder that is made.
 // An empty path writes to w, for formats of one file.
 func To(s *capture.Store, f Format, path string, w io.Writer, secrets bool) (*Export, error) {
-	e := &Export{store: s, secrets: secrets, path: path, conns: map[traffic.ConnID]*traffic.Conn{}, seen: map[traffic.ConnID]bool{}}
+	e := &Export{from: NewLoader(s, secrets), path: path, seen: map[traffic.ConnID]bool{}}
 	o := &output{w: w, dir: path, secrets: secrets}
 	switch {
 	case f.Folder && path == "":
@@ -164,7 +159,7 @@ func To(s *capture.Store, f Format, path string, w io.Writer, secrets bool) (*Ex
 
 // Add writes one exchange.
 func (e *Export) Add(ctx context.Context, row capture.Row) error {
-	item, err := e.load(ctx, row)
+	item, err := e.from.Load(ctx, row)
 	if err != nil {
 		return err
 	}
@@ -186,6 +181,7 @@ func (e *Export) Close(err error) (Count, error) {
 	if err == nil {
 		err = e.out.end()
 	}
+	e.count.Redacted, e.count.Cut = e.from.Redacted, e.from.Cut
 	if e.temp == nil {
 		return e.count, err
 	}
@@ -197,119 +193,4 @@ func (e *Export) Close(err error) (Count, error) {
 		return e.count, errors.Join(fmt.Errorf("export: %w", err), os.Remove(e.temp.Name()))
 	}
 	return e.count, nil
-}
-
-// maxConns is how many connections are remembered.
-const maxConns = 256
-
-func (e *Export) conn(ctx context.Context, id traffic.ConnID) (*traffic.Conn, error) {
-	if c, known := e.conns[id]; known {
-		return c, nil
-	}
-	c, err := e.store.Conn(ctx, id)
-	if errors.Is(err, capture.ErrNone) {
-		c, err = nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read connection %d: %w", id, err)
-	}
-	if len(e.conns) >= maxConns {
-		clear(e.conns)
-	}
-	e.conns[id] = c
-	return c, nil
-}
-
-// load reads an exchange and takes its secrets out.
-func (e *Export) load(ctx context.Context, row capture.Row) (*Item, error) {
-	x, err := e.store.Exchange(ctx, row.ID)
-	if err != nil {
-		return nil, fmt.Errorf("read exchange %d: %w", row.ID, err)
-	}
-	item := &Item{Row: row, Exchange: x}
-	if item.Conn, err = e.conn(ctx, row.Conn); err != nil {
-		return nil, err
-	}
-	if item.Findings, err = e.store.Findings(ctx, row.ID); err != nil {
-		return nil, fmt.Errorf("read the findings of exchange %d: %w", row.ID, err)
-	}
-	for _, m := range []struct {
-		to        **Message
-		dir       traffic.Dir
-		forwarded bool
-		there     bool
-	}{
-		{&item.Request, traffic.Request, false, x.Request.Size > 0},
-		{&item.Reply, traffic.Reply, false, x.Reply.Size > 0},
-		{&item.Sent, traffic.Request, true, x.Sent != nil},
-		{&item.Returned, traffic.Reply, true, x.Returned != nil},
-	} {
-		if !m.there {
-			continue
-		}
-		if *m.to, err = e.message(ctx, row.ID, m.dir, m.forwarded); err != nil {
-			return nil, fmt.Errorf("read the %s of exchange %d: %w", m.dir, row.ID, err)
-		}
-	}
-	return item, nil
-}
-
-func (e *Export) message(ctx context.Context, id traffic.ExchangeID, d traffic.Dir, forwarded bool) (*Message, error) {
-	src, err := e.store.Source(ctx, id, d, forwarded)
-	if errors.Is(err, capture.ErrNone) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	m := &Message{Head: src.Head}
-	if src.Size <= MaxBody {
-		m.Decoded = decode.Decode(src, decode.Content)
-	} else {
-		e.count.Cut++
-	}
-	if m.Body, m.Size, err = body(src); err != nil {
-		return nil, err
-	}
-	if !e.secrets {
-		e.redact(m)
-	}
-	return m, nil
-}
-
-// body reads a body without its chunk framing.
-func body(src decode.Source) ([]byte, int64, error) {
-	var r io.Reader = io.NewSectionReader(src.Body, 0, src.Size)
-	if src.Framing == traffic.Chunked {
-		r = httputil.NewChunkedReader(r)
-	}
-	var b bytes.Buffer
-	_, err := io.Copy(&b, io.LimitReader(r, MaxBody))
-	if err != nil && src.Framing != traffic.Chunked { // broken chunking is data: what came counts
-		return nil, 0, err
-	}
-	size := int64(b.Len())
-	if size == MaxBody {
-		size = src.Size
-	}
-	return b.Bytes(), size, nil
-}
-
-// redact takes the secrets out of a message.
-func (e *Export) redact(m *Message) {
-	clean := redact.Of(m.Head, m.Decoded)
-	e.count.Redacted += clean.Count
-	m.Head = clean.Head
-	if clean.Body == nil {
-		return
-	}
-	m.Body, m.Size = clean.Body, int64(len(clean.Body))
-	method, _, _ := m.Head.Request()
-	dir := traffic.Reply
-	if method != "" && m.Head.Status() == 0 {
-		dir = traffic.Request
-	}
-	m.Decoded = decode.Decode(decode.Source{
-		Dir: dir, Head: m.Head, Body: bytes.NewReader(m.Body), Size: m.Size, Framing: traffic.ByLength, Whole: true,
-	}, decode.Content)
 }

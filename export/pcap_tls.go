@@ -52,7 +52,7 @@ func (e *Export) AddTLS(ctx context.Context, all bool) error {
 	if !fit {
 		return nil
 	}
-	kept, err := e.store.TLSKept(ctx)
+	kept, err := e.from.store.TLSKept(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (e *Export) AddTLS(ctx context.Context, all bool) error {
 }
 
 func (e *Export) addTLS(ctx context.Context, out tlsWriter, id traffic.ConnID) error {
-	c, err := e.conn(ctx, id)
+	c, err := e.from.conn(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -77,12 +77,12 @@ func (e *Export) addTLS(ctx context.Context, out tlsWriter, id traffic.ConnID) e
 		c = &traffic.Conn{ID: id}
 	}
 	var secrets []string
-	if e.secrets {
-		if secrets, err = e.store.TLSSecrets(ctx, id); err != nil {
+	if e.from.secrets {
+		if secrets, err = e.from.store.TLSSecrets(ctx, id); err != nil {
 			return err
 		}
 	}
 	return out.tls(c, secrets, func(visit func(traffic.TLSPassed) error) error {
-		return e.store.TLSPassed(ctx, id, visit)
+		return e.from.store.TLSPassed(ctx, id, visit)
 	})
 }

@@ -112,17 +112,7 @@ func (d *diagnosis) concerned(g *diagnose.Group) string {
 	if d.survey != nil {
 		all, good = d.survey.Agents()
 	}
-	text := fmt.Sprintf("%d agents", g.AgentCount)
-	if g.AgentCount == 1 {
-		text = "agent " + g.Agents[0]
-	}
-	if all > 1 && all >= g.AgentCount && g.AgentCount > 0 {
-		text = fmt.Sprintf("%d of %d agents (%s)", g.AgentCount, all, strings.Join(g.Agents[:min(len(g.Agents), 5)], ", "))
-		if good > 0 && g.AgentCount < all {
-			text += "; others succeed"
-		}
-	}
-	return text
+	return view.Concerned(g, all, good)
 }
 
 // nothingSeen is what to look at when there is no traffic to judge.
@@ -162,11 +152,7 @@ func (d *diagnosis) writeGroup(b *strings.Builder, g *diagnose.Group, all []diag
 	x := &g.Example
 	clean := func(s string) string { return view.Clean(s, f.ASCII) }
 	b.WriteString(view.DiagnosisTitle(x) + "\n")
-	when := g.First.In(f.Zone).Format("2006-01-02 15:04:05")
-	if g.Count > 1 {
-		when = fmt.Sprintf("%d times, %s to %s", g.Count, when, g.Last.In(f.Zone).Format("2006-01-02 15:04:05"))
-	}
-	fmt.Fprintf(b, "  %s  %s, connection %d; %s\n", x.Kind.Code, when, g.Conn, clean(d.concerned(g)))
+	fmt.Fprintf(b, "  %s  %s, connection %d; %s\n", x.Kind.Code, view.GroupWhen(g, f), g.Conn, clean(d.concerned(g)))
 	section := func(name string, lines []string) {
 		for _, line := range lines {
 			fmt.Fprintf(b, "  %-9s  %s\n", name, clean(line))
@@ -176,13 +162,8 @@ func (d *diagnosis) writeGroup(b *strings.Builder, g *diagnose.Group, all []diag
 	for _, part := range view.Diagnosis(x) {
 		section(part.Label, part.Lines)
 	}
-	var explains []string
-	for i := range all {
-		if all[i].MootBy == x.Kind.Code {
-			explains = append(explains, fmt.Sprintf("%s %s (%d)", all[i].Example.Kind.Ref, all[i].Example.Kind.Title, all[i].Count))
-		}
-	}
-	section("Explains", explains)
+	explained := view.Explained(g, all)
+	section(explained.Label, explained.Lines)
 	b.WriteByte('\n')
 }
 

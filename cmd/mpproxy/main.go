@@ -47,6 +47,7 @@ type commands struct {
 	Stats    statsCommand    `cmd:"" help:"How many exchanges, how fast, how large, by endpoint."`
 	Decode   decodeCommand   `cmd:"" help:"Decode messages from files or standard input, without a capture."`
 	Diagnose diagnoseCommand `cmd:"" help:"Why connections of a capture failed: cause, side, how sure, and what to do."`
+	Report   reportCommand   `cmd:"" help:"One self-contained page for a ticket: why connections failed, findings, exchanges."`
 	Diff     diffCommand     `cmd:"" help:"Compare two captures or two exchanges by meaning; exit code 5 when they differ."`
 	Doctor   doctorCommand   `cmd:"" help:"Look at a management point as an agent would; without a URL, at this machine."`
 	Replay   replayCommand   `cmd:"" help:"Play a capture: its agents to a management point, or its management point to agents."`

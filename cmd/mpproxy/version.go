@@ -23,8 +23,8 @@ type versionJSON struct {
 	OS       string `json:"os"`
 }
 
-// Run prints the version.
-func (c *versionCommand) Run(_ context.Context, e *env) error {
+// build is what this program was made of.
+func build() versionJSON {
 	v := versionJSON{Schema: "mpproxy.version", V: 1, Version: "(devel)", Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		v.Version = info.Main.Version
@@ -34,6 +34,12 @@ func (c *versionCommand) Run(_ context.Context, e *env) error {
 			}
 		}
 	}
+	return v
+}
+
+// Run prints the version.
+func (c *versionCommand) Run(_ context.Context, e *env) error {
+	v := build()
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(v)
 	}
