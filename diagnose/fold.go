@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +27,8 @@ type Group struct {
 	Count int
 	// First and Last are when it was found.
 	First, Last time.Time
+	// Conns are where it was found, not more than the first 20.
+	Conns []traffic.ConnID
 	// Agents are the agents concerned in the order of their coming, not more
 	// than 20 of AgentCount.
 	Agents     []string
@@ -78,6 +81,9 @@ func (d *Folding) Add(c ConnDiagnosis) {
 
 func (g *Group) add(c ConnDiagnosis, f Finding) {
 	g.Count++
+	if n := len(g.Conns); n < maxAgents && (n == 0 || g.Conns[n-1] != c.Conn) {
+		g.Conns = append(g.Conns, c.Conn)
+	}
 	if f.MootBy != "" {
 		g.Moot++
 	} else {
@@ -101,6 +107,21 @@ func (g *Group) add(c ConnDiagnosis, f Finding) {
 	if len(g.Agents) < maxAgents {
 		g.Agents = append(g.Agents, c.Agent)
 	}
+}
+
+// With is a copy of what was folded, with more folded in.
+func (d *Folding) With(more []ConnDiagnosis) *Folding {
+	out := &Folding{Conns: d.Conns, groups: map[groupKey]*Group{}}
+	for _, g := range d.order {
+		one := *g
+		one.Agents, one.Conns, one.agents = slices.Clone(g.Agents), slices.Clone(g.Conns), maps.Clone(g.agents)
+		out.groups[groupKey{g.Example.Kind.Code, g.Example.Leg, g.Example.Who}] = &one
+		out.order = append(out.order, &one)
+	}
+	for _, c := range more {
+		out.Add(c)
+	}
+	return out
 }
 
 // Groups are the groups so far: causes before what they explain, the worst

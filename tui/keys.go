@@ -98,6 +98,8 @@ func keys() []key {
 		{inLists, []stroke{"Enter"}, "open", "go into what the cursor is on", 1, nil, listDo(lister.enter)},
 		{inLists, []stroke{"="}, "messages-of", "only the exchanges that belong to it", 2, nil, listDo(lister.messagesOf)},
 
+		{inFindings, []stroke{"d"}, "explain", "what the kind means, and what to do", 3, nil, (*app).explainFinding},
+
 		{inExchange, []stroke{"c", "y"}, "copy", "copy a line, a text, a command", 8, nil, (*app).copyMenu},
 		{inExchange, []stroke{"T"}, "tls", "the connection: both legs' handshakes, and why it failed", 9, nil, (*app).openConnOf},
 		{inExchange, []stroke{"D"}, "compare", "compare with the marked exchange, or with what went on in its place", 0, nil, (*app).compareExchange},

@@ -44,7 +44,7 @@ func TestKeyTable(t *testing.T) {
 			t.Errorf("the help of %q is too long", k.name)
 		}
 		if !slices.ContainsFunc(keys(), func(other key) bool { return other.on == k.on && other.footer == 1 }) &&
-			k.on != everywhere && k.on != inMoving && k.on != inText && k.on != inExchange {
+			k.on != everywhere && k.on != inMoving && k.on != inText && k.on != inExchange && k.on != inFindings {
 			t.Errorf("scope %q has nothing in the footer", k.on)
 		}
 	}

@@ -41,6 +41,10 @@ type listed[R any] struct {
 	fetch func(ctx context.Context, from int64, way capture.Way, n int) ([]ranked[R], error)
 	// newest begins with the last thing in place of the first.
 	newest bool
+	// same is true for one thing before and after the list was read anew, which
+	// the cursor then follows, unless it was on the first one; nil leaves it in
+	// its place.
+	same func(a, b R) bool
 	// open is Enter, nil shows the exchanges; only is the filter that leaves the
 	// exchanges of a thing.
 	open func(R)
@@ -173,7 +177,18 @@ func (l *listing[R]) reload() {
 		return
 	}
 	from, cursor, first := l.rows[0].number-1, l.cursor, l.atFirst
-	l.load(from, capture.Newer, func(rows []ranked[R], end bool) { l.show(rows, first, end, cursor) })
+	var on *R
+	if r := l.row(); r != nil && l.of.same != nil && (!first || cursor != l.rows[0].number) {
+		on = &r.thing
+	}
+	l.load(from, capture.Newer, func(rows []ranked[R], end bool) {
+		for _, r := range rows {
+			if on != nil && l.of.same(*on, r.thing) {
+				cursor = r.number
+			}
+		}
+		l.show(rows, first, end, cursor)
+	})
 }
 
 // reloadEvery bounds how often news makes a list be read anew.

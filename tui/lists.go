@@ -73,22 +73,6 @@ func (a *app) openAgents() {
 	}))
 }
 
-// openFindings lists what was found, by kind.
-func (a *app) openFindings() {
-	a.goToList(newListing(a, listed[capture.FindingGroup]{
-		crumb: "4 Findings", on: inFindings, table: view.Findings, none: "nothing odd was found",
-		fetch: inMemory(func(ctx context.Context) ([]capture.FindingGroup, error) {
-			return a.cfg.Store.FindingGroups(ctx, time.Time{})
-		}),
-		open: func(g capture.FindingGroup) { a.explainKind(g.Kind) },
-		only: func(g capture.FindingGroup) string { return "finding:" + g.Kind.Code },
-		info: func(g capture.FindingGroup) piece {
-			return findingPiece(capture.Found{Finding: traffic.Finding{Kind: g.Kind}}, a.sym.ascii)
-		},
-		role: func(column string, g capture.FindingGroup) role { return sevRole(column, g.Kind.Severity) },
-	}))
-}
-
 // openStats lists the endpoints with what their exchanges add up to.
 func (a *app) openStats() {
 	a.goToList(newListing(a, listed[view.EndpointStat]{

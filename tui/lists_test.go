@@ -92,9 +92,9 @@ func TestListKeys(t *testing.T) {
 	}
 	st.press("3 =")
 	filter("conn:2")
-	st.press("4 =")
+	st.press("4 j j =")
 	filter("finding:test-no-certificate")
-	st.press("4 Enter")
+	st.press("4 j j Enter")
 	st.do(func(a *app) {
 		if len(a.stack) != 3 {
 			t.Errorf("%d screens, want the list and the explanation", len(a.stack))
@@ -104,6 +104,66 @@ func TestListKeys(t *testing.T) {
 	st.do(func(a *app) {
 		if len(a.stack) != 1 {
 			t.Errorf("%d screens", len(a.stack))
+		}
+	})
+}
+
+// TestFindings: diagnoses of connections stand among what is stored, folded by
+// kind and side, with what they explain below them; Enter leads to a connection,
+// d to what the kind means, = to the exchanges.
+func TestFindings(t *testing.T) {
+	s := newScene(t)
+	for n := range 3 {
+		s.failedConn(fmt.Sprintf("192.0.2.%d:51322", 77+n%2), "mp01.lab.example", "remote error: tls: unknown certificate authority")
+	}
+	s.connect("192.0.2.12:50112")
+	s.add(get("/SMS_MP/.sms_aut?MPLIST"), httpMessage("HTTP/1.1 403 Forbidden", "no"), found(testError, "x"))
+	s.closeConn("192.0.2.12:50112", traffic.EndReset)
+	s.flush()
+	for _, size := range [][2]int{{80, 24}, {120, 40}} {
+		st := open(t, s.store, size[0], size[1])
+		st.press("4")
+		st.golden(fmt.Sprintf("diagnoses-%dx%d", size[0], size[1]))
+	}
+	for _, theme := range []string{"light", "mono"} {
+		st := open(t, s.store, 80, 24, func(c *Config) { c.Theme = theme })
+		st.press("4")
+		st.golden("diagnoses-" + theme)
+	}
+	st := open(t, s.store, 80, 24)
+	st.press("4 Enter")
+	st.do(func(a *app) {
+		if c, here := a.top().(*connection); !here || c.id != 1 || c.crumb() != "1" {
+			t.Errorf("Enter leads to %s", a.top().crumb())
+		}
+	})
+	st.press("q d")
+	st.do(func(a *app) {
+		if p, here := a.top().(*page); !here || p.name != "tls-agent-distrusts" {
+			t.Errorf("d leads to %s", a.top().crumb())
+		}
+	})
+	st.press("q =")
+	st.do(func(a *app) {
+		if got := a.messages().text; got != "conn:1,2,3" {
+			t.Errorf("filter %q", got)
+		}
+	})
+
+	// The cursor stays on its kind when another one comes above it.
+	st = open(t, s.store, 80, 24)
+	st.press("4 G")
+	before := ""
+	st.do(func(a *app) { before = a.top().(*findings).row().thing.Kind.Code })
+	s.failedConn("192.0.2.99:1", "", "read: EOF")
+	s.flush()
+	st.clock.advance(2 * time.Second)
+	st.notice(capture.Notice{Other: true})
+	st.tick()
+	st.do(func(a *app) {
+		f := a.top().(*findings)
+		if got := f.row().thing.Kind.Code; got != before || f.judged.Load().conns != 5 {
+			t.Errorf("the cursor is on %s, not on %s; %d connections are judged", got, before, f.judged.Load().conns)
 		}
 	})
 }

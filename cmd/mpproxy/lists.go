@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mpproxy/capture"
+	"mpproxy/internal/evidence"
 	"mpproxy/internal/view"
 	"mpproxy/traffic"
 )
@@ -195,6 +196,11 @@ type findingGroupJSON struct {
 	First  time.Time `json:"first"`
 	Last   time.Time `json:"last"`
 	Silent bool      `json:"silenced,omitempty"`
+	MootBy string    `json:"moot_by,omitempty"`
+	// These are of diagnoses of connections alone.
+	Leg  string         `json:"leg,omitempty"`
+	Sure string         `json:"sure,omitempty"`
+	Conn traffic.ConnID `json:"conn,omitempty"`
 }
 
 // Run lists the findings by kind.
@@ -208,16 +214,31 @@ func (c *findingsCommand) Run(ctx context.Context, e *env) error {
 	if c.Since > 0 {
 		since = time.Now().Add(-c.Since)
 	}
-	groups, err := s.FindingGroups(ctx, since)
+	stored, err := s.FindingGroups(ctx, since)
 	if err != nil {
 		return err
 	}
-	return quietPipe(printList(&c.summing, e, view.Findings, groups, func(g capture.FindingGroup) any {
+	totals, err := s.Totals(ctx)
+	if err != nil {
+		return err
+	}
+	standing := evidence.NewStanding(s, since, nil)
+	report, clear := e.progress("judging connections")
+	err = standing.Update(ctx, func() { report(int64(standing.Judged()), totals.Conns) })
+	clear()
+	if err != nil {
+		return err
+	}
+	return quietPipe(printList(&c.summing, e, view.Findings, view.FoundKinds(stored, standing.Groups()), func(g view.FoundKind) any {
 		k := g.Kind
-		return findingGroupJSON{
+		out := findingGroupJSON{
 			"mpproxy.finding-kind", 1, k.Code, k.Ref, k.Severity.String(), k.Title, k.Why, k.Remedy, g.Who,
-			g.Count, g.Agents, g.Moot, g.First.UTC(), g.Last.UTC(), g.Silenced,
+			g.Count, g.Agents, g.Moot, g.First.UTC(), g.Last.UTC(), g.Silenced, g.MootBy, "", "", 0,
 		}
+		if d := g.Diagnosis; d != nil {
+			out.Leg, out.Sure, out.Conn = d.Example.Leg.String(), d.Example.Sure, d.Conn
+		}
+		return out
 	}))
 }
 

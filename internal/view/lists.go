@@ -96,17 +96,18 @@ func clientID(id string, cells int) string {
 }
 
 // Findings is the list of findings by kind.
-var Findings = Table[capture.FindingGroup]{
-	{"sev", "S", false, [6]int{1, 1, 1, 1, 1, 1}, func(g capture.FindingGroup, _ Format, _ int) string { return g.Kind.Severity.Letter() }, 0},
-	{"count", "count", true, [6]int{7, 7, 7, 6, 6, 5}, func(g capture.FindingGroup, _ Format, _ int) string { return strconv.FormatInt(g.Count, 10) }, 0},
-	{"agents", "agents", true, [6]int{6, 6, 6, 6, 6, 0}, func(g capture.FindingGroup, _ Format, _ int) string { return strconv.FormatInt(g.Agents, 10) }, 0},
-	{"moot", "moot", true, [6]int{6, 5, 0, 0, 0, 0}, func(g capture.FindingGroup, _ Format, _ int) string { return strconv.FormatInt(g.Moot, 10) }, 5},
-	{"first", "first", false, [6]int{19, 12, 12, 8, 0, 0}, func(g capture.FindingGroup, f Format, n int) string { return f.Time(g.First, timeLayouts[n]) }, 0},
-	{"last", "last", false, [6]int{19, 12, 12, 8, 8, 0}, func(g capture.FindingGroup, f Format, n int) string { return f.Time(g.Last, timeLayouts[n]) }, 0},
-	{"who", "who", false, [6]int{7, 7, 7, 6, 6, 0}, func(g capture.FindingGroup, _ Format, _ int) string { return whoName(g.Who) }, 0},
-	{"ref", "ref", false, [6]int{5, 5, 5, 0, 0, 0}, func(g capture.FindingGroup, _ Format, _ int) string { return g.Kind.Ref }, 5},
-	{"code", "code", false, [6]int{32, 28, 0, 0, 0, 0}, func(g capture.FindingGroup, _ Format, _ int) string { return g.Kind.Code }, 28},
-	{"title", "what", false, [6]int{-1, -1, -1, -1, -1, -1}, func(g capture.FindingGroup, _ Format, _ int) string { return g.Kind.Title }, 0},
+var Findings = Table[FoundKind]{
+	{"sev", "S", false, [6]int{1, 1, 1, 1, 1, 1}, func(g FoundKind, _ Format, _ int) string { return g.Kind.Severity.Letter() }, 0},
+	{"count", "count", true, [6]int{7, 7, 7, 6, 6, 5}, func(g FoundKind, _ Format, _ int) string { return strconv.FormatInt(g.Count, 10) }, 0},
+	{"agents", "agents", true, [6]int{6, 6, 6, 6, 6, 0}, func(g FoundKind, _ Format, _ int) string { return strconv.FormatInt(g.Agents, 10) }, 0},
+	{"moot", "moot", true, [6]int{6, 0, 0, 0, 0, 0}, func(g FoundKind, _ Format, _ int) string { return strconv.FormatInt(g.Moot, 10) }, 5},
+	{"first", "first", false, [6]int{19, 12, 12, 8, 0, 0}, func(g FoundKind, f Format, n int) string { return f.Time(g.First, timeLayouts[n]) }, 0},
+	{"last", "last", false, [6]int{19, 12, 12, 8, 8, 0}, func(g FoundKind, f Format, n int) string { return f.Time(g.Last, timeLayouts[n]) }, 0},
+	{"who", "who", false, [6]int{7, 7, 7, 6, 6, 0}, func(g FoundKind, _ Format, _ int) string { return whoName(g.Who) }, 0},
+	{"sure", "sure", false, [6]int{8, 8, 0, 0, 0, 0}, func(g FoundKind, _ Format, _ int) string { return g.sure() }, 8},
+	{"ref", "ref", false, [6]int{5, 5, 5, 0, 0, 0}, func(g FoundKind, _ Format, _ int) string { return g.Kind.Ref }, 5},
+	{"code", "code", false, [6]int{32, 28, 0, 0, 0, 0}, func(g FoundKind, _ Format, _ int) string { return g.Kind.Code }, 28},
+	{"title", "what", false, [6]int{-1, -1, -1, -1, -1, -1}, func(g FoundKind, _ Format, _ int) string { return g.title() }, 0},
 }
 
 // whoName is who has to act, as lists write it.

@@ -23,7 +23,7 @@ func TestListWidths(t *testing.T) {
 		}, Exchanges: 120_000,
 	})
 	widths(t, "agents", Agents, Agent{Name: "PC-0419 with a name that is very long indeed", Clients: []string{"GUID:8F3C1A20-77B1-4C55-9E0D-2A6D1B90C0F4"}, Last: noon, Exchanges: 1_000_000})
-	widths(t, "findings", Findings, capture.FindingGroup{Kind: &traffic.FindingKind{Code: "a-b", Title: strings.Repeat("long ", 60)}, Count: 1_000_000, Last: noon})
+	widths(t, "findings", Findings, FoundKind{FindingGroup: capture.FindingGroup{Kind: &traffic.FindingKind{Code: "a-b", Title: strings.Repeat("long ", 60)}, Count: 1_000_000, Last: noon}})
 	widths(t, "endpoints", Endpoints, EndpointStat{Endpoint: "MP_ClientRegistrationEndpointOfSomeLength", Exchanges: 1_000_000, Span: time.Hour})
 }
 
