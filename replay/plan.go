@@ -128,6 +128,8 @@ func cannot(r capture.Row) string {
 		return "not over when the capture ended"
 	case r.Fate == traffic.Broken && r.Status == 0:
 		return "broken off before it was answered: the request may be cut short"
+	case r.Kind == "encrypted":
+		return "encrypted for the captured management point: no other can read it"
 	case r.ReqBytes > maxReplayed:
 		return "larger than 256 MiB"
 	}
