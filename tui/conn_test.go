@@ -3,6 +3,7 @@ package tui
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -108,4 +109,33 @@ func TestHostileConnection(t *testing.T) {
 		st.press("J v v Tab")
 	}
 	st.golden("conn-hostile")
+}
+
+// A ticket needs the report as text, and a file with the bytes for those who
+// judge for themselves; a file that is there is somebody's.
+func TestConnectionReport(t *testing.T) {
+	s := newScene(t)
+	s.failedConn("192.0.2.77:51322", "mp01.lab.example", "remote error: tls: unknown certificate authority")
+	s.flush()
+	t.Chdir(t.TempDir())
+	st := open(t, s.store, 80, 24)
+	st.press("3 g Enter c r")
+	report := string(st.sim.GetClipboardData())
+	for _, part := range []string{"192.0.2.77:51322", "agent leg", "ClientHello", "fatal 48 unknown_ca", "E A01", "Import mpproxy's authority"} {
+		if !strings.Contains(report, part) {
+			t.Errorf("the report lacks %q: %s", part, report)
+		}
+	}
+	st.press("x Enter")
+	st.mustHave("wrote mpproxy-conn-1.txt")
+	b, err := os.ReadFile("mpproxy-conn-1.txt")
+	if err != nil || !strings.HasPrefix(string(b), report) || !strings.Contains(string(b), "70 30 31 2e 6c 61 62 2e") {
+		t.Errorf("the file has no report, or no bytes of the alert: %v\n%s", err, b)
+	}
+	if info, err := os.Stat("mpproxy-conn-1.txt"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read it: %v, %v", info.Mode(), err)
+	}
+	st.press("x Enter")
+	st.mustHave("is there already")
+	st.press("Esc")
 }

@@ -72,6 +72,8 @@ func keys() []key {
 		{inConn, []stroke{"Tab"}, "leg", "the other leg, where there is room for one", 1, nil, connDo((*connection).otherLeg)},
 		{inConn, []stroke{"]"}, "finding", "the next diagnosis", 2, nil, connDo((*connection).nextFinding)},
 		{inConn, []stroke{"v"}, "records", "the raw records, or the ladder again", 3, nil, connDo((*connection).toggleRaw)},
+		{inConn, []stroke{"c", "y"}, "copy", "copy the report, the certificates, a command", 4, nil, connDo((*connection).copyMenu)},
+		{inConn, []stroke{"x"}, "evidence", "write an evidence file: report, certificates, handshakes", 7, nil, connDo((*connection).askEvidence)},
 		{inConn, []stroke{"="}, "messages-of", "only the exchanges of this connection", 5, nil, connDo((*connection).exchanges)},
 		{inConn, []stroke{"J"}, "next", "the next connection", 6, nil, connDo((*connection).next)},
 		{inConn, []stroke{"K"}, "previous", "the connection before", 0, nil, connDo((*connection).previous)},

@@ -51,6 +51,25 @@ func TestReportSaysWhy(t *testing.T) {
 	}
 }
 
+// Who judges for himself needs certificates and bytes, from the command line
+// too.
+func TestShowEvidence(t *testing.T) {
+	l := newLab(t)
+	file := l.record(t, &labCase{agent: goAgent(trustsSite(nil))})
+	var said bytes.Buffer
+	if code := run([]string{"show", file, "--conn", "1", "--evidence"}, &env{strings.NewReader(""), &said, os.Stderr, os.Getenv}); code != 0 {
+		t.Fatalf("show ended with %d", code)
+	}
+	for _, part := range []string{"E A01", "-----BEGIN CERTIFICATE-----", "ClientHello, ", "from the peer\n00000000  16 03 01"} {
+		if !strings.Contains(said.String(), part) {
+			t.Errorf("%q is missing", part)
+		}
+	}
+	if code := runQuietly(t, "show", file, "--evidence"); code != exitUsage {
+		t.Errorf("without a connection: exit code %d", code)
+	}
+}
+
 // A page goes to others: no secret, nothing from the wire that a browser would
 // run, nothing that it would fetch.
 func TestReportIsSafe(t *testing.T) {

@@ -23,6 +23,7 @@ type showCommand struct {
 	File      string             `arg:"" type:"path" help:"The capture."`
 	ID        traffic.ExchangeID `arg:"" optional:"" help:"The exchange's number."`
 	Conn      traffic.ConnID     `help:"Show this connection in place of an exchange: both legs, and why it failed." placeholder:"NUMBER"`
+	Evidence  bool               `help:"With --conn: also certificates, and the handshakes message by message and in bytes, for a ticket."`
 	PEM       bool               `name:"pem" help:"With --conn: write the certificates that both sides have shown, as PEM."`
 	Layer     string             `enum:",wire,head,header,part,inflated,text,pretty" default:"" help:"One layer of the message in place of the summary: ${enum}."`
 	Reply     bool               `help:"The reply in place of the request."`
@@ -45,8 +46,8 @@ func (c *showCommand) Run(ctx context.Context, e *env) error {
 	if c.Conn != 0 {
 		return c.connection(ctx, e, s, format)
 	}
-	if c.PEM {
-		return usage(errors.New("--pem needs a connection"), "mpproxy show FILE --conn NUMBER --pem; mpproxy conns lists the numbers there are.")
+	if c.PEM || c.Evidence {
+		return usage(errors.New("--pem and --evidence need a connection"), "mpproxy show FILE --conn NUMBER --pem; mpproxy conns lists the numbers there are.")
 	}
 	if c.ID == 0 {
 		return usage(errors.New("no exchange given"), "mpproxy ls lists the numbers there are; --conn NUMBER shows a connection.")
@@ -92,21 +93,16 @@ func (c *showCommand) connection(ctx context.Context, e *env, s *capture.Store, 
 		_, err := io.WriteString(e.stdout, text)
 		return quietPipe(err)
 	}
-	p := &paper{w: e.stdout, format: f}
-	if p.diagnoses, err = evidence.New(s, nil).Learnt(ctx, c.Conn); err != nil {
+	found, err := evidence.New(s, nil).Learnt(ctx, c.Conn)
+	if err != nil {
 		return err
 	}
-	who, how := conn.Title(f)
-	p.line(who + "  " + how)
-	for _, side := range []traffic.Side{traffic.AgentSide, traffic.UpstreamSide} {
-		p.line("")
-		p.line(view.SideName(side))
-		for _, step := range conn.Leg(side, f) {
-			p.line(step.Line(f))
-		}
+	text := strings.Join(conn.Report(found, f), "\n") + "\n"
+	if c.Evidence {
+		text = conn.Evidence(found, f)
 	}
-	p.why()
-	return p.err
+	_, err = io.WriteString(e.stdout, text)
+	return quietPipe(err)
 }
 
 // keys are those of --key.
@@ -198,20 +194,8 @@ type paper struct {
 
 // why prints why the connection failed.
 func (p *paper) why() {
-	for i := range p.diagnoses {
-		x := &p.diagnoses[i]
-		if x.MootBy != "" {
-			continue
-		}
-		p.line("")
-		p.line(view.Clean(view.DiagnosisTitle(x), p.format.ASCII))
-		for _, part := range view.Diagnosis(x) {
-			label := part.Label
-			for _, words := range part.Lines {
-				p.line(fmt.Sprintf("  %-9s  %s", label, view.Clean(words, p.format.ASCII)))
-				label = ""
-			}
-		}
+	for _, line := range view.DiagnosisLines(p.diagnoses, p.format) {
+		p.line(line)
 	}
 }
 
