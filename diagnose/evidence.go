@@ -40,6 +40,8 @@ type Exchange struct {
 	Reason string
 	// RequestSize and ReplySize are every byte of the messages.
 	RequestSize, ReplySize int64
+	// RequestWhole is true when all of the request came.
+	RequestWhole bool
 	// Server is the reply's Server field, Challenges its WWW-Authenticate
 	// fields.
 	Server       string
@@ -65,7 +67,7 @@ func ExchangeOf(x *traffic.Exchange) Exchange {
 	return Exchange{
 		ID: x.ID, Method: method, Target: target,
 		Status: x.Reply.Head.Status(), Reason: x.Reply.Head.Reason(),
-		RequestSize: x.Request.Size, ReplySize: x.Reply.Size,
+		RequestSize: x.Request.Size, ReplySize: x.Reply.Size, RequestWhole: x.Request.Whole,
 		Server: x.Reply.Head.Get("Server"), Challenges: x.Reply.Head.Values("WWW-Authenticate"),
 		Host: x.Reply.Head.Get("BITS-Host-Id"), Token: tokenOf(x.Request.Head),
 		Binding: bindingFrom(x.Request.Head.Get("Authorization")),

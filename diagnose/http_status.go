@@ -13,7 +13,7 @@ import (
 // statusRules are about what the management point answers.
 var statusRules = []rule{
 	gatewayReason, needsHTTPS, tooLargeToAsk, postHandshake, windowsAuthFails, windowsAuthChallenge,
-	poolStopped, verbBlocked, forbidden, unauthorized, serverError, leftWaiting,
+	poolStopped, verbBlocked, forbidden, unauthorized, serverError, leftWaiting, gaveUp,
 }
 
 // readAhead is how much of a body IIS reads before it asks for a certificate

@@ -43,6 +43,12 @@ var (
 		Why:    "It closed or reset the connection while a request was waiting.",
 		Remedy: "Look at the System event log (http.sys, Schannel) and the IIS logs of the management point.",
 	}
+	notAwaited = traffic.FindingKind{
+		Code: "http-not-awaited", Severity: traffic.Warning,
+		Title:  "The agent did not wait for the answer",
+		Why:    "It ended the connection while its request was with the management point, which may have done the work all the same.",
+		Remedy: "See how long it waited: management points that are slow make agents give up (12002).",
+	}
 	unasked = traffic.FindingKind{
 		Code: "http-unasked-reply", Severity: traffic.Warning,
 		Title:  "Bytes from the management point that no request asked for",
@@ -121,7 +127,7 @@ var (
 
 // FindingKinds lists every kind that the proxy reports.
 var FindingKinds = []*traffic.FindingKind{
-	&framingLost, &notHTTP, &headTooLong, &oddHead, &cutShort, &noReply, &unasked,
+	&framingLost, &notHTTP, &headTooLong, &oddHead, &cutShort, &noReply, &notAwaited, &unasked,
 	&upstreamUnreachable, &upstreamTLS, &agentTLS, &upstreamUnverified, &bridged, &nameHidden, &passedThrough, &noDestination, &oldTLS,
 	&ruleTooLarge, &doorRefused,
 }

@@ -103,6 +103,8 @@ type relay struct {
 	sealed *traffic.Head
 	// agentDone is set once no more requests will come.
 	agentDone atomic.Bool
+	// agentLeft is set when that was the agent's end, and nobody else's.
+	agentLeft atomic.Bool
 	// switching is set when only the management point's leg is to end, since
 	// the agent goes on with another host.
 	switching atomic.Bool
@@ -141,6 +143,7 @@ func (r *relay) endRequests(err error) {
 		r.switching.Store(true)
 		r.up.tap.Close()
 	case errors.Is(err, io.EOF):
+		r.agentLeft.Store(true)
 		r.up.closeWrite()
 		if r.open.Load() == 0 {
 			r.limit(r.up)
@@ -148,6 +151,7 @@ func (r *relay) endRequests(err error) {
 	case errors.Is(err, errUpstreamWrite):
 		r.limit(r.up) // its last words may still come
 	case isReset(err):
+		r.agentLeft.Store(true)
 		r.up.tap.reset()
 	default:
 		r.agent.tap.Close()
@@ -170,13 +174,27 @@ func (r *relay) endReplies(err error) {
 		r.agent.closeWrite()
 		r.limit(r.agent)
 	}
+	left := r.agentLeft.Load()
 	for f := range r.owed { // until no more requests can come
-		f.find(found(&noReply, traffic.Reply, endWords(err)))
-		f.replyErr = "the management point sent no reply: " + endWords(err)
+		r.unanswered(f, left, err)
 		if f.mayUpgrade {
 			f.upgraded <- false
 		}
 		r.half(f)
+	}
+}
+
+// unanswered says why a request has no answer: its agent had left before the
+// management point ended, which counts only where the request was whole.
+func (r *relay) unanswered(f *flight, left bool, err error) {
+	if !left {
+		f.find(found(&noReply, traffic.Reply, endWords(err)))
+		f.replyErr = "the management point sent no reply: " + endWords(err)
+		return
+	}
+	f.replyErr = "the agent left before the answer came"
+	if f.requestErr == "" {
+		f.find(found(&notAwaited, traffic.Reply, f.replyErr))
 	}
 }
 

@@ -89,7 +89,12 @@ func TestEndsAreMirrored(t *testing.T) {
 			if _, err := io.ReadAll(mp); !isReset(err) {
 				t.Errorf("management point sees %v, want a reset", err)
 			}
-		}, traffic.EndReset, traffic.EndProxy, traffic.Broken, "upstream-no-reply"},
+		}, traffic.EndReset, traffic.EndProxy, traffic.Broken, "http-not-awaited"},
+		{"agent closes while it waits", func(t *testing.T, agent, mp *net.TCPConn) {
+			agent.Close()
+			expectEOF(t, mp)
+			mp.Close()
+		}, traffic.EndFIN, traffic.EndFIN, traffic.Broken, "http-not-awaited"},
 		{"agent resets within a request", func(t *testing.T, agent, mp *net.TCPConn) {
 			write(t, mp, reply)
 			expect(t, agent, reply)
