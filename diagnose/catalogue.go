@@ -12,6 +12,7 @@ import (
 var catalogue = slices.Concat(
 	agentBytesRules,
 	agentVersionRules,
+	serverNameRules,
 	serverCertRules,
 	agentNameRules,
 	revocationRules,

@@ -32,7 +32,10 @@ func (f *facts) agentChain(test func(*leg) (occurrence, bool)) (occurrence, bool
 		return occurrence{}, false
 	}
 	o, found := test(l)
-	o.leg, o.who = traffic.AgentSide, agentSide
+	o.leg = traffic.AgentSide
+	if o.who == "" {
+		o.who = agentSide
+	}
 	if found {
 		o.proof = append(o.proof, fmt.Sprintf("the agent showed the certificate of %s, issued by %s", quote(l.client.subject()), quote(l.client.issuer())))
 		if l.alert.seen {
@@ -59,6 +62,10 @@ var clientCertUnreadable = rule{
 	},
 }
 
+// documentedBits is the longest RSA key of client certificates by the
+// documentation of ConfigMgr (PKI certificate requirements).
+const documentedBits = 2048
+
 var clientCertKey = rule{
 	kind: traffic.FindingKind{
 		Code: "native-client-cert-key", Ref: "A20", Severity: traffic.Error,
@@ -81,6 +88,9 @@ var clientCertKey = rule{
 			default:
 				bits := rsaBits(x)
 				bad = bits < 1024 || bits > 8192
+				if !bad && bits > documentedBits && f.clientWasRefused() {
+					return occurrence{sure: possible, proof: []string{fmt.Sprintf("its key is %s; the documented maximum for client certificates is %d bits", keyName(x), documentedBits)}}, true
+				}
 			}
 			return occurrence{sure: certain, proof: []string{"its key is " + keyName(x)}}, bad
 		})
@@ -184,7 +194,7 @@ var clientCertLater = rule{
 var noClientCert = rule{
 	kind: traffic.FindingKind{
 		Code: "native-no-client-cert", Ref: "A12", Severity: traffic.Error,
-		Title:  "The agent was asked for its certificate and has none to show, and the management point wants one",
+		Title:  "The agent was asked for its certificate and shows none, and the management point wants one",
 		Why:    "The computer's Personal store has no certificate that the agent would choose: with private key, Client Authentication, and of an issuer that the site names.",
 		Remedy: "Enrol a Workstation Authentication certificate for the agent, private key readable for SYSTEM; from 5.00.9049 on install with /UsePKICert.",
 		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "upstream-tls-failed", "upstream-left-request", "tls-agent-handshake-failed"},
@@ -206,6 +216,10 @@ var noClientCert = rule{
 			o.proof = append(o.proof, fmt.Sprintf("%d of %d agents on this listener have shown one", n, f.Peers.Agents))
 		}
 		o.proof = append(o.proof, f.ownCheck()...)
+		if _, names := l.authorities(); l.sealed && len(names) > 0 && len(f.Peers.AgentIssuers) == 0 {
+			o.sure = lower(o.sure)
+			o.proof = append(o.proof, "the management point named "+authoritiesLine(names)+": if the agent has a certificate of another authority, it held that back")
+		}
 		if !l.sealed {
 			o.notIt = append(o.notIt, Ruled{"filtered by the authorities named", "mpproxy named none when it asked, so any certificate would have done"},
 				Ruled{"private key not readable", "the agent would have broken off; it went on"})
@@ -239,8 +253,23 @@ func (f *facts) certificateWanted() (line, sure string) {
 		return "", ""
 	case wantsCertificate(x.Reason):
 		return x.line(), certain
+	case f.upstream == nil: // 403.4 rather, over plain HTTP
+		return "", ""
+	case f.neverAsked():
+		return x.line() + "; it never asked mpproxy for a certificate, so 403 may have another reason", possible
 	}
 	return x.line(), likely
+}
+
+// neverAsked is true when the management point has not asked mpproxy for a
+// client certificate, in the first handshake or later.
+func (f *facts) neverAsked() bool {
+	u, after := f.upstream, f.Conn.UpstreamLeg.After
+	if u == nil || u.asked() {
+		return false
+	}
+	_, again := handshakeAfter(after)
+	return !again && (after == nil || after.Again == nil)
 }
 
 // wantsCertificate knows the reason phrases that ask for a certificate: IIS
@@ -290,6 +319,14 @@ var clientCertUnknown = rule{
 				o.proof = append(o.proof, x.line(), "agents that are served have certificates of "+quote(strings.Join(f.Peers.Issuers, "; ")))
 			}
 			o.proof = append([]string{f.missing(l.client)}, o.proof...)
+			o.who = mpSide
+			if slices.Contains(f.Peers.Intermediates, l.client.issuer()) && l.client.alone() {
+				o.who = agentSide
+				o.do = []string{
+					"On the agent: import the intermediate " + quote(l.client.issuer()) + " into the computer's Intermediate store, so that the agent sends it.",
+					"Or on the management point: import it into the computer's Intermediate store.",
+				}
+			}
 			return o, true
 		})
 	},

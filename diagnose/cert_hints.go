@@ -67,12 +67,18 @@ func lacking(names, issuers []string) (sure string, lacks bool) {
 	return likely, true
 }
 
-// hintLine is a list that lacks a chain's issuers, as evidence.
-func hintLine(size int, names, issuers []string) string {
-	line := fmt.Sprintf("the management point named %d authorities (%d bytes): %s", len(names), size, quote(strings.Join(names[:min(len(names), 3)], "; ")))
+// authoritiesLine is how many authorities were named, and the first of them.
+func authoritiesLine(names []string) string {
+	line := fmt.Sprintf("%d authorities (%s", len(names), quote(strings.Join(names[:min(len(names), 3)], "; ")))
 	if len(names) > 3 {
 		line += " and more"
 	}
+	return line + ")"
+}
+
+// hintLine is a list that lacks a chain's issuers, as evidence.
+func hintLine(size int, names, issuers []string) string {
+	line := fmt.Sprintf("the management point named %s, %d bytes", authoritiesLine(names), size)
 	line += "; the agent's certificate is by " + quote(strings.Join(issuers, ", which is by "))
 	if len(issuers) == 1 {
 		line += ", which may be below one of them"

@@ -39,6 +39,18 @@ func (f *facts) serverChains(test func(*leg) (occurrence, bool)) (occurrence, bo
 	return occurrence{}, false
 }
 
+// hiddenFrom is an agent that says by its alert what is wrong with a certificate
+// that cannot be seen.
+func (f *facts) hiddenFrom(code tlsrecord.AlertCode) (occurrence, bool) {
+	l := f.agent
+	if l == nil || len(l.server) > 0 || !l.says(tlsrecord.Client, code) {
+		return occurrence{}, false
+	}
+	return occurrence{leg: traffic.AgentSide, who: l.serverWho(), sure: likely, proof: []string{
+		l.alertLine(), code.String() + ": " + code.Meaning(), "the certificate was encrypted, so only the agent has seen it",
+	}}, true
+}
+
 // distrusted is true when the agent has said that it is the authority that it
 // does not know: what else is wrong with the certificate is then beside it.
 func distrusted(l *leg) bool {
@@ -96,16 +108,22 @@ func unreadable(c chain, who string) (occurrence, bool) {
 	return o, true
 }
 
+const renewRemedy = "Renew the certificate and bind the new one in IIS (or give it to mpproxy); a renewal alone does not change the binding."
+
 var serverCertExpired = rule{
 	kind: traffic.FindingKind{
 		Code: "tls-server-cert-dates", Ref: "A05", Severity: traffic.Error,
 		Title:  "The server's certificate has expired or is not yet valid",
 		Why:    "Nobody who checks dates takes it.",
-		Remedy: "Renew the certificate and bind the new one in IIS (or give it to mpproxy); a renewal alone does not change the binding.",
+		Remedy: renewRemedy,
 		Moot:   untrusted,
 	},
 	check: "On the management point: netsh http show sslcert, and the dates of that certificate. On the agent: 12175 with flag 0x20, or 12037.",
 	test: func(f *facts) (occurrence, bool) {
+		if o, found := f.hiddenFrom(45); found {
+			o.do = []string{renewRemedy, "If its dates are good, set the agent's clock (w32tm /resync)."}
+			return o, true
+		}
 		return f.serverChains(func(l *leg) (occurrence, bool) {
 			why, good := l.server.dates(l.at())
 			return occurrence{who: l.serverWho(), sure: certain, proof: []string{why}}, !good
@@ -123,6 +141,9 @@ var serverCertUsage = rule{
 	},
 	check: "certutil -dump on the certificate: Enhanced Key Usage. On the agent: 12175 with flag 0x40, or 12179.",
 	test: func(f *facts) (occurrence, bool) {
+		if o, found := f.hiddenFrom(43); found {
+			return o, true
+		}
 		return f.serverChains(func(l *leg) (occurrence, bool) {
 			why, good := l.server.usage(x509.ExtKeyUsageServerAuth)
 			return occurrence{who: l.serverWho(), sure: certain, proof: []string{why}}, !good
@@ -135,7 +156,7 @@ var serverCertWeak = rule{
 		Code: "tls-server-cert-weak", Ref: "A08", Severity: traffic.Warning,
 		Title:  "The server's chain has an old signature or a short key",
 		Why:    "SHA-1 and MD5 signatures are refused by Windows 10 from 1703 on, by Go and by OpenSSL; keys below 2048 bits more and more.",
-		Remedy: "Issue the certificate named below anew with SHA-256 and at least 2048 bits.",
+		Remedy: "Issue the certificate that the evidence names anew with SHA-256 and at least 2048 bits.",
 		Moot:   untrusted,
 	},
 	check: "certutil -dump on the certificate: Signature Algorithm, Public Key Length.",

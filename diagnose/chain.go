@@ -229,6 +229,18 @@ func (c chain) unreadable() *certificate {
 	return nil
 }
 
+// alone is true for a certificate that was sent without its issuer.
+func (c chain) alone() bool { return len(c) == 1 && !c.complete() }
+
+// top is the authority at the end of a chain as sent: a root that is in it, or
+// the issuer of its last certificate; "" without a chain.
+func (c chain) top() string {
+	if len(c) == 0 {
+		return ""
+	}
+	return c[len(c)-1].outline.Issuer
+}
+
 // complete says whether the chain as sent goes up to a root or can do without
 // more: its last certificate signs itself.
 func (c chain) complete() bool {

@@ -50,6 +50,8 @@ type Exchange struct {
 	Fate         traffic.Fate
 	// Err says why it broke off, "" when it did not.
 	Err string
+	// Location is where a redirection leads.
+	Location string
 	// Host is where the reply tells an upload to go on (BITS-Host-Id).
 	Host string
 	// Token is the request's token, nil without one.
@@ -69,7 +71,7 @@ func ExchangeOf(x *traffic.Exchange) Exchange {
 		Status: x.Reply.Head.Status(), Reason: x.Reply.Head.Reason(),
 		RequestSize: x.Request.Size, ReplySize: x.Reply.Size, RequestWhole: x.Request.Whole,
 		Server: x.Reply.Head.Get("Server"), Challenges: x.Reply.Head.Values("WWW-Authenticate"),
-		Host: x.Reply.Head.Get("BITS-Host-Id"), Token: tokenOf(x.Request.Head),
+		Location: x.Reply.Head.Get("Location"), Host: x.Reply.Head.Get("BITS-Host-Id"), Token: tokenOf(x.Request.Head),
 		Binding: bindingFrom(x.Request.Head.Get("Authorization")),
 		Begun:   x.Begun, Ended: x.Ended, Fate: x.Fate, Err: x.Err,
 	}

@@ -15,7 +15,9 @@ type ConnDiagnosis struct {
 	// Agent is the agent's address without its port.
 	Agent, Listener string
 	At              time.Time
-	Findings        []Finding
+	// Sealed is true for TLS that was passed through unopened.
+	Sealed   bool
+	Findings []Finding
 }
 
 // Group is all that was found of one kind on one side.
@@ -55,15 +57,19 @@ type groupKey struct {
 
 // Folding folds diagnoses while they come. The zero value is ready.
 type Folding struct {
-	// Conns is how many connections were added.
-	Conns  int
-	groups map[groupKey]*Group
-	order  []*Group
+	// Conns is how many connections were added, Sealed how many of them were
+	// passed through unopened.
+	Conns, Sealed int
+	groups        map[groupKey]*Group
+	order         []*Group
 }
 
 // Add folds one connection's findings in.
 func (d *Folding) Add(c ConnDiagnosis) {
 	d.Conns++
+	if c.Sealed {
+		d.Sealed++
+	}
 	if d.groups == nil {
 		d.groups = map[groupKey]*Group{}
 	}
@@ -111,7 +117,7 @@ func (g *Group) add(c ConnDiagnosis, f Finding) {
 
 // With is a copy of what was folded, with more folded in.
 func (d *Folding) With(more []ConnDiagnosis) *Folding {
-	out := &Folding{Conns: d.Conns, groups: map[groupKey]*Group{}}
+	out := &Folding{Conns: d.Conns, Sealed: d.Sealed, groups: map[groupKey]*Group{}}
 	for _, g := range d.order {
 		one := *g
 		one.Agents, one.Conns, one.agents = slices.Clone(g.Agents), slices.Clone(g.Conns), maps.Clone(g.agents)

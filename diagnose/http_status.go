@@ -54,11 +54,24 @@ var needsHTTPS = rule{
 	},
 	check: "On the management point: IIS log, sc-status 403 sc-substatus 4.",
 	test: func(f *facts) (occurrence, bool) {
-		x := f.answered(403)
-		if x == nil || f.agent != nil || f.upstream != nil {
-			return occurrence{}, false
+		o := occurrence{leg: traffic.UpstreamSide, who: agentSide, sure: likely}
+		if f.upstream != nil || f.agent != nil && f.agent.sealed {
+			return o, false
 		}
-		return occurrence{leg: traffic.UpstreamSide, who: agentSide, sure: likely, exchange: x, proof: []string{x.line(), "neither leg has TLS: 403.4 is likely"}}, true
+		if f.agent != nil {
+			o.who = proxySide
+			o.do = []string{"Tell mpproxy to use TLS as well: --upstream https://…."}
+		}
+		if x := f.answered(301, 302, 307, 308); x != nil && strings.HasPrefix(strings.ToLower(x.Location), "https://") {
+			o.sure, o.exchange, o.proof = certain, x, []string{x.line(), "it sends the agent on to " + quote(x.Location)}
+			return o, true
+		}
+		x := f.answered(403)
+		if x == nil || wantsCertificate(x.Reason) {
+			return o, false
+		}
+		o.exchange, o.proof = x, []string{x.line(), "the way to the management point has no TLS: 403.4 is likely"}
+		return o, true
 	},
 }
 
@@ -130,15 +143,18 @@ func (f *facts) smaller(than *Exchange) int {
 var postHandshake = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-post-handshake", Ref: "M11", Severity: traffic.Error,
-		Title:  "The management point wants the client certificate after a TLS 1.3 handshake, which mpproxy cannot give",
+		Title:  "The management point wants the client certificate after a TLS 1.3 handshake, where it is not given",
 		Why:    "TLS 1.3 has no renegotiation; IIS then resets the connection (Server 2022) or answers 500 with 0x80070032 (2025).",
 		Remedy: "Offer TLS 1.2 at most (--upstream-tls-max 1.2, the default), or set clientcertnegotiation=enable on the binding.",
-		Moot:   []string{"upstream-no-reply", "http-cut-short", "upstream-server-error", "upstream-left-request"},
+		Moot:   []string{"upstream-no-reply", "http-cut-short", "upstream-left-request"},
 	},
 	check: "On the management point: netsh http show sslcert; HTTPERR log at this time.",
 	test: func(f *facts) (occurrence, bool) {
+		if f.agent != nil && f.agent.sealed {
+			return f.resetAtFirst()
+		}
 		u := f.upstream
-		if u == nil || u.failed() || u.tr.Version() != tlsrecord.TLS13 || len(f.requests) == 0 {
+		if u == nil || u.failed() || u.asked() || u.tr.Version() != tlsrecord.TLS13 || len(f.requests) == 0 {
 			return occurrence{}, false
 		}
 		if _, refused := f.refusedAfterwards(); refused {
@@ -153,6 +169,22 @@ var postHandshake = rule{
 		}
 		return occurrence{}, false
 	},
+}
+
+// resetAtFirst is TLS 1.3 passed through that the management point reset when the
+// agent had sent its first data, and without a word to it.
+func (f *facts) resetAtFirst() (occurrence, bool) {
+	l, u := f.agent, f.Conn.UpstreamLeg
+	if l.tr.Version() != tlsrecord.TLS13 || l.stage != tlsrecord.StageData || u.End != traffic.EndReset || !f.mpEnded() || len(l.hs.OutMarks) == 0 {
+		return occurrence{}, false
+	}
+	h, read := l.hidden()
+	if !read || h.answered {
+		return occurrence{}, false
+	}
+	return occurrence{leg: traffic.AgentSide, who: mpSide, sure: possible, proof: []string{
+		"TLS 1.3, passed through: the agent sent data after its handshake, and nothing came back to that", f.mpEnd(),
+	}}, true
 }
 
 // challenged are the answers 401 to requests for Windows authentication.
@@ -272,10 +304,18 @@ var forbidden = rule{
 			return occurrence{}, false
 		}
 		substatus, who, why, do := f.likelySubstatus()
-		return occurrence{
+		o := occurrence{
 			leg: traffic.UpstreamSide, who: who, sure: likely, exchange: x, do: do,
 			proof: []string{x.line(), substatus + " is likely: " + why}, notIt: f.clientFits(f.upstream.client),
-		}, true
+		}
+		if f.neverAsked() {
+			o.who, o.sure = mpSide, possible
+			o.proof[1] = "it never asked mpproxy for a certificate, so this may be another 403 than those about certificates"
+			o.do = []string{
+				"See the substatus in the IIS log: 4 wants TLS, 6 and 8 refuse the address or name, 14 lists no directory, 7 wants a certificate that IIS then asks for.",
+			}
+		}
+		return o, true
 	},
 }
 
@@ -340,12 +380,14 @@ var serverError = rule{
 	},
 }
 
+const leftWaitingRemedy = "Look at the management point's logs at this time; at devices on the way if they know nothing of it."
+
 var leftWaiting = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-left-request", Severity: traffic.Error,
 		Title:  "The management point, or something before it, ended the connection while a request waited for its answer",
 		Why:    "A worker process that died, a limit on size or time, or a device on the way.",
-		Remedy: "Look at the management point's logs at this time; at devices on the way if they know nothing of it.",
+		Remedy: leftWaitingRemedy,
 		Moot:   []string{"upstream-no-reply", "http-cut-short"},
 	},
 	check: "On the management point: HTTPERR log (Connection_Dropped, Timer_*), System log.",
@@ -353,7 +395,12 @@ var leftWaiting = rule{
 		for i := range f.requests {
 			x := f.requests[i]
 			if x.Fate == traffic.Broken && f.mpEnded() {
-				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: []string{x.line(), f.mpEnd()}}, true
+				o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: []string{x.line(), f.mpEnd()}}
+				if f.upstream == nil && f.Conn.UpstreamLeg.BytesIn < 20 {
+					o.proof = append(o.proof, "mpproxy spoke plain HTTP: a port that wants TLS ends so")
+					o.do = []string{"If that port wants TLS: --upstream https://….", leftWaitingRemedy}
+				}
+				return o, true
 			}
 		}
 		return occurrence{}, false

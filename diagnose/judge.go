@@ -160,8 +160,11 @@ func (f *facts) legs() []*leg {
 	return out
 }
 
-// agentFailed is true when the agent's handshake failed.
-func (f *facts) agentFailed() bool { return f.agent != nil && f.agent.failed() }
+// agentFailed is true when the agent's handshake failed. Of one that is passed
+// through nothing can be said when there was nobody to pass it to.
+func (f *facts) agentFailed() bool {
+	return f.agent != nil && f.agent.failed() && (!f.agent.sealed || f.Conn.UpstreamLeg.End != traffic.EndRefused)
+}
 
 // upstreamFailed is true when mpproxy's own handshake with the management
 // point failed.

@@ -46,6 +46,7 @@ func TestHealthCheck(t *testing.T) {
 	ask := func(agent string) string {
 		c := &traffic.Conn{Agent: agent, UpstreamLeg: traffic.Leg{Address: "192.0.2.5:443"}}
 		c.AgentLeg.Handshake = &traffic.Handshake{Side: traffic.AgentSide, TLS: &traffic.TLSInfo{}, ClientCertAsked: true}
+		c.UpstreamLeg.Handshake = &traffic.Handshake{Side: traffic.UpstreamSide, TLS: &traffic.TLSInfo{}, ClientCertAsked: true}
 		x := Exchange{ID: 1, Method: "GET", Target: "/SMS_MP/.sms_aut?MPLIST", Status: 403, Reason: "Forbidden"}
 		fs := Judge(Evidence{Conn: c, Exchanges: []Exchange{x}})
 		if len(fs) == 0 || fs[0].Kind.Ref != "A12" {

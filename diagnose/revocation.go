@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"mpproxy/internal/tlsrecord"
@@ -236,13 +235,19 @@ var serverRevoked = rule{
 	},
 	check: "certutil -verify -urlfetch FILE on the server's certificate says that it is revoked.",
 	test: func(f *facts) (occurrence, bool) {
+		if o, found := f.hiddenFrom(44); found {
+			return o, true
+		}
 		return f.serverChains(func(l *leg) (occurrence, bool) {
 			which, by := f.revoked(l.server)
-			if which == nil {
-				return occurrence{}, false
+			switch {
+			case which != nil:
+				line, sure := revokedLine(which, by)
+				return occurrence{who: l.serverWho(), sure: sure, proof: []string{line}}, true
+			case l.side == traffic.AgentSide && l.says(tlsrecord.Client, 44):
+				return occurrence{who: l.serverWho(), sure: likely, proof: []string{"the agent says so: " + l.alert.code.String()}, notIt: f.serverFits("")}, true
 			}
-			line, sure := revokedLine(which, by)
-			return occurrence{who: l.serverWho(), sure: sure, proof: []string{line}}, true
+			return occurrence{}, false
 		})
 	},
 }
@@ -426,8 +431,12 @@ var ownClientCert = rule{
 // clientWasRefused is true when the management point did not like the
 // certificate that it was shown.
 func (f *facts) clientWasRefused() bool {
+	l := f.upstream
+	if f.agent != nil && f.agent.sealed {
+		l = f.agent
+	}
 	_, after := f.refusedAfterwards()
-	return after || f.answered(403) != nil || f.upstream.says(tlsrecord.Server, 42, 43, 44, 45, 46, 48, 49, 51)
+	return after || f.answered(403) != nil || l != nil && l.says(tlsrecord.Server, 42, 43, 44, 45, 46, 48, 49, 51)
 }
 
 // unfit lists what is wrong with the client certificate of a leg by itself.
@@ -461,5 +470,5 @@ func unlisted(l *leg) string {
 	if _, lacks := lacking(named, l.client.issuers()); !lacks {
 		return ""
 	}
-	return fmt.Sprintf("its issuer is not among the %d authorities that the management point names (%s)", len(named), quote(strings.Join(named[:min(len(named), 3)], "; ")))
+	return "its issuer is not among those that the management point names: " + authoritiesLine(named)
 }

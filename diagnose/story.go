@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"mpproxy/traffic"
@@ -17,6 +18,9 @@ var endings = map[string]bool{
 // tell makes one story of a connection: an error on the leg that ended first
 // explains that the other one ended, and has that as evidence.
 func (f *facts) tell(fs []Finding) {
+	if !f.broken() {
+		return
+	}
 	for i := range fs {
 		cause := &fs[i]
 		if cause.MootBy != "" || cause.Kind.Severity < traffic.Warning || endings[cause.Kind.Code] || cause.Leg == traffic.NoLeg || f.agent != nil && f.agent.sealed {
@@ -34,6 +38,13 @@ func (f *facts) tell(fs []Finding) {
 		cause.Proof = append(cause.Proof, after)
 		return
 	}
+}
+
+// broken is true when something on the connection came to no good end.
+func (f *facts) broken() bool {
+	return f.agentFailed() || f.upstreamFailed() || f.silent() || slices.ContainsFunc(f.requests, func(x *Exchange) bool {
+		return x.Status == 0 || x.Fate == traffic.Broken
+	})
 }
 
 // endedAfter says how the other leg ended, if that was after this one.

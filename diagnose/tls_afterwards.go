@@ -144,6 +144,7 @@ var mpRefusesHidden = rule{
 		switch {
 		case h.none:
 			o.proof = []string{"by its size the agent's answer is a Certificate message without a certificate"}
+			o.do = []string{noClientCert.kind.Remedy, "If the agent has a certificate: see whether the management point names its authority when it asks (Schannel event 36885)."}
 		case h.shown > 0:
 			o.proof = []string{fmt.Sprintf("before its Finished the agent sent %d bytes, as with a certificate", h.shown)}
 		default: // nobody was asked for a certificate
@@ -168,6 +169,9 @@ type hidden struct {
 	// alert is true when the first of them has an alert's size.
 	answers int
 	alert   bool
+	// answered is true when the server sent anything after the client's first
+	// data.
+	answered bool
 	// finished is when the client's Finished came, since the handshake began.
 	finished time.Duration
 }
@@ -179,7 +183,7 @@ const answerTime = 5 * time.Second
 // hidden reads a handshake in order of time. It is false when the client's
 // Finished is not there, or the client said goodbye first.
 func (l *leg) hidden() (h hidden, read bool) {
-	finished := false
+	finished, data := false, false
 	at := func(from tlsrecord.Side, offset int) time.Duration {
 		return l.hs.Passed(from == tlsrecord.Client, offset)
 	}
@@ -188,6 +192,7 @@ func (l *leg) hidden() (h hidden, read bool) {
 		switch {
 		case m == nil || !m.Encrypted:
 		case r.From == tlsrecord.Server && finished:
+			h.answered = h.answered || data
 			h.alert = h.answers == 0 && m.Guess == tlsrecord.MaybeAlert
 			h.answers++
 		case r.From == tlsrecord.Server:
@@ -195,7 +200,9 @@ func (l *leg) hidden() (h hidden, read bool) {
 			finished, h.finished = true, r.At
 		case m.Guess == tlsrecord.MaybeAlert && h.answers == 0:
 			return h, false
-		case !finished:
+		case finished:
+			data = true
+		default:
 			h.none = h.none || m.Guess == tlsrecord.MaybeNoCertificate
 			h.shown += m.Length
 		}

@@ -3,6 +3,10 @@ package diagnose
 import (
 	"crypto/x509"
 	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"mpproxy/internal/tlsrecord"
@@ -34,16 +38,42 @@ var nameNotInCertificate = rule{
 		if l == nil || !f.unhappy() || l.says(tlsrecord.Server) || l.says(tlsrecord.Client, 44, 45, 48) {
 			return occurrence{}, false
 		}
-		why, good := l.server.name(l.hello().ServerName)
+		name := f.nameAsked()
+		why, good := l.server.name(name)
+		if name == "" && l.says(tlsrecord.Client, refusals...) {
+			why, good = l.byAddress()
+		}
 		if good {
 			return occurrence{}, false
 		}
 		o := occurrence{leg: traffic.AgentSide, who: l.serverWho(), sure: likely, proof: []string{why, howItEnded(f)}, notIt: f.serverFits("name")}
-		if l.says(tlsrecord.Client, refusals...) {
+		if name != "" && l.says(tlsrecord.Client, refusals...) {
 			o.sure = certain
 		}
 		return o, true
 	},
+}
+
+// nameAsked is the name by which the agent calls the server, as far as it tells:
+// in its hello, or to mpproxy as its proxy. "" when it does not.
+func (f *facts) nameAsked() string {
+	name := f.agent.hello().ServerName
+	for i := range f.Exchanges {
+		if x := &f.Exchanges[i]; name == "" && x.Method == "CONNECT" {
+			name, _, _ = net.SplitHostPort(x.Target)
+		}
+	}
+	return name
+}
+
+// byAddress judges the certificate for a client that names no server: those of
+// today do so only when they call it by an address.
+func (l *leg) byAddress() (why string, good bool) {
+	h, x := l.hello(), l.server.leaf()
+	if x == nil || len(x.IPAddresses) > 0 || h.Partial || h.SSL2 || h.MaxVersion() < tlsrecord.TLS12 || h.Has(tlsrecord.ExtServerName) {
+		return "", true
+	}
+	return "the hello names no server, as when one is called by an address; the certificate has no address, but " + strings.Join(names(x), ", "), false
 }
 
 // refusals are the alerts by which a peer may refuse a certificate for its name.
@@ -68,7 +98,7 @@ var agentDistrusts = rule{
 		Code: "tls-agent-distrusts", Ref: "A01", Severity: traffic.Error,
 		Title:  "The agent does not trust the authority of the certificate that it was shown",
 		Why:    "The authority's root is not in the Trusted Root store of the agent's computer; a root in a user's store does not count for the agent's service.",
-		Remedy: "Import mpproxy's authority (mpproxy ca install-hint) into the computer's Trusted Root store of the agent: certutil -addstore Root mpproxy-ca.cer. Or give mpproxy a certificate of the site's PKI.",
+		Remedy: "Import the authority's root into the computer's Trusted Root store of the agent: certutil -addstore Root FILE (mpproxy's own: mpproxy ca install-hint). Or give mpproxy a certificate of the site's PKI: --cert.",
 		Moot:   shakeFailed,
 	},
 	check: "On the agent: CcmMessaging.log shows 12175 with flag 0x8 (INVALID_CA), or 12045; Schannel event 36882.",
@@ -77,23 +107,56 @@ var agentDistrusts = rule{
 		if l == nil || !l.says(tlsrecord.Client, 42, 46, 48) {
 			return occurrence{}, false
 		}
-		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: likely, proof: []string{l.alertLine(), f.shownBy()}, notIt: f.serverFits("")}
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: likely, proof: []string{l.alertLine(), f.shownBy()}, notIt: f.serverFits(""), do: f.trustRemedy()}
 		switch {
+		case l.alert.code == 48 && l.server.alone() && !l.server.enhancedHTTP():
+			o.who = l.serverWho()
+			o.proof = append(o.proof, "it was sent without its issuer: if that is an intermediate, only agents that have it already can build the chain")
+		case l.alert.code == 48 && l.maybeNoList():
+			o.proof = append(o.proof, "OpenSSL says so too when it was told to check revocation and has no list")
 		case l.alert.code == 48:
 			o.sure = certain
 		case len(l.server) == 0:
 			o.sure = possible
 			o.proof = append(o.proof, "the certificate was encrypted and the handshake failed, so its name and dates cannot be judged")
 		}
-		if l.sealed {
-			o.do = []string{"Import the root of the management point's authority into the computer's Trusted Root store of the agent, and let the management point send its intermediates."}
-			if !l.server.complete() && len(l.server) == 1 {
-				o.proof = append(o.proof, "the management point sent no intermediate: only agents that have it already can build the chain")
-			}
-		}
 		o.proof = append(append(o.proof, l.besides()...), f.others()...)
 		return o, true
 	},
+}
+
+// trustRemedy is what to do about an agent that does not trust what it was
+// shown; nil for the rule's own words.
+func (f *facts) trustRemedy() []string {
+	c, issuer := f.agent.server, f.agent.server.top()
+	switch {
+	case c.enhancedHTTP():
+		return []string{
+			"Agents trust this certificate, which the site has made itself, by what the site told them: assign the agent to this site, and see that its trusted root key is the site's.",
+			"For a browser or a tool of your own: export SMS Issuing from the site (Administration, Security, Certificates) and let it trust that.",
+		}
+	case c.alone():
+		add := "Let the management point send the intermediate " + quote(issuer) + " with its certificate, if that is one: import it into its computer's Intermediate store."
+		if f.agent.serverWho() == proxySide {
+			add = "Put the intermediate " + quote(issuer) + ", if that is one, behind the certificate in the file of --cert."
+		}
+		return []string{add, "Import the root into the computer's Trusted Root store of the agent: certutil -addstore Root FILE."}
+	case f.agent.sealed:
+		return []string{"Import the root of the management point's authority into the computer's Trusted Root store of the agent, and let the management point send its intermediates."}
+	case issuer != "":
+		return []string{"Import " + quote(issuer) + " into the computer's Trusted Root store of the agent: certutil -addstore Root FILE (mpproxy's own: mpproxy ca install-hint). Or give mpproxy a certificate of the site's PKI: --cert."}
+	}
+	return nil
+}
+
+// maybeNoList is true for a client that says unknown_ca also for a revocation
+// list that is missing: OpenSSL, where the chain names a list or cannot be seen.
+func (l *leg) maybeNoList() bool {
+	stacks := l.hello().Stacks()
+	if len(stacks) == 0 || !strings.HasPrefix(stacks[0].Name, "OpenSSL") {
+		return false
+	}
+	return len(l.server) == 0 || slices.ContainsFunc(l.server, func(c certificate) bool { return c.x != nil && len(c.x.CRLDistributionPoints) > 0 })
 }
 
 // shownBy is who issued what the agent was shown.
@@ -139,7 +202,7 @@ func (f *facts) serverFits(except string) []Ruled {
 	}
 	why, good := l.server.dates(l.at())
 	add("dates", "expired", why, good)
-	why, good = l.server.name(l.hello().ServerName)
+	why, good = l.server.name(f.nameAsked())
 	add("name", "wrong name", why, good)
 	why, good = l.server.usage(x509.ExtKeyUsageServerAuth)
 	add("usage", "wrong usage", why, good)
@@ -159,16 +222,11 @@ var agentClock = rule{
 	check: "On the agent: w32tm /query /status; CcmMessaging.log shows 12175 with flag 0x20 (DATE_INVALID), or 12037.",
 	test: func(f *facts) (occurrence, bool) {
 		l := f.agent
-		if l == nil || !l.says(tlsrecord.Client, 45) {
+		if l == nil || !l.says(tlsrecord.Client, 45) || l.server.leaf() == nil {
 			return f.clockByHello()
 		}
-		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: likely, proof: []string{l.alertLine()}, notIt: f.serverFits("dates")}
-		if why, _ := l.server.dates(l.at()); why != "" {
-			o.proof = append(o.proof, "the certificate: "+why)
-		} else {
-			o.sure = possible
-			o.proof = append(o.proof, "the certificate's dates cannot be seen")
-		}
+		why, _ := l.server.dates(l.at())
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: likely, proof: []string{l.alertLine(), "the certificate: " + why}, notIt: f.serverFits("dates")}
 		if clock, off, told := l.clock(); told && off.Abs() < plausibleClock {
 			o.proof = append(o.proof, "the agent's hello may carry its clock: "+day(clock)+", "+offWords(off))
 		}
@@ -224,7 +282,7 @@ var agentAlert = rule{
 		Code: "tls-agent-alert", Ref: "A28", Severity: traffic.Warning,
 		Title:  "The agent broke the handshake off with an alert",
 		Why:    "The alert says why, as far as its sender tells.",
-		Remedy: "Look up the alert (mpproxy explain alert N) and the agent's own log at this time.",
+		Remedy: "Look up the alert (mpproxy explain \"alert 80\", with its number) and the agent's own log at this time.",
 		Moot:   []string{"tls-agent-handshake-failed", "tls-agent-left", "tls-agent-left-idle", "tls-agent-silent"},
 	},
 	check: "On the agent: the System log has Schannel event 36888 with the same number.",
@@ -233,9 +291,13 @@ var agentAlert = rule{
 		if l == nil || !l.says(tlsrecord.Client) {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{
 			l.alertLine(), l.alert.code.String() + ": " + l.alert.code.Meaning(),
-		}, notIt: f.serverFits("")}, true
+		}, notIt: f.serverFits("")}
+		if known := alert(strconv.Itoa(int(l.alert.code))); known[0].Known {
+			o.do = []string{"Look at: " + known[0].LookAt + "; and at the agent's own log at this time."}
+		}
+		return o, true
 	},
 }
 
@@ -264,7 +326,7 @@ var silentAfterRequest = rule{
 var agentLeft = rule{
 	kind: traffic.FindingKind{
 		Code: "tls-agent-left", Ref: "A02", Severity: traffic.Warning,
-		Title:  "The agent ended the connection right after it had seen the server's certificate, without a word",
+		Title:  "The agent ended the connection right after it had seen the server's certificate, and gave no reason that can be read",
 		Why:    "Most often it does not trust the certificate's authority; or it could not check whether the certificate is revoked.",
 		Remedy: "As for an agent that does not trust: import the authority into the computer's Trusted Root store. Then look at revocation: the CRL must be in the agent's reach.",
 		Moot:   []string{"tls-agent-handshake-failed"},
@@ -280,17 +342,31 @@ var agentLeft = rule{
 			o.sure = likely
 			o.proof = append(o.proof, fmt.Sprintf("%d more connections of this agent failed, none got in", again))
 		}
-		o.proof = append(append(o.proof, f.noRevocation()...), f.others()...)
+		o.proof = append(append(o.proof, f.suspects()...), f.others()...)
 		return o, true
 	},
 }
 
-// noRevocation says when the certificate names no revocation list.
-func (f *facts) noRevocation() []string {
-	if x := f.agent.server.leaf(); x != nil && len(x.CRLDistributionPoints) == 0 {
-		return []string{"the certificate names no revocation list: an agent that insists on one refuses it (mpproxy run --crl)"}
+// suspects are what may have made an agent leave without saying why, and does
+// not show in the certificate as a fault.
+func (f *facts) suspects() []string {
+	x := f.agent.server.leaf()
+	if x == nil {
+		return nil
 	}
-	return nil
+	var out []string
+	switch urls := x.CRLDistributionPoints; {
+	case len(urls) == 0:
+		out = append(out, "the certificate names no revocation list: an agent that insists on one refuses it (mpproxy run --crl)")
+	case len(f.revocations(&f.agent.server[0], traffic.RevocationList)) == 0:
+		out = append(out, "its revocation list, "+quote(strings.Join(urls, ", "))+", was not looked for: mpproxy diagnose --fetch-crl does")
+	}
+	if f.nameAsked() == "" {
+		if why, good := f.agent.byAddress(); !good {
+			out = append(out, why)
+		}
+	}
+	return out
 }
 
 var agentLeftIdle = rule{
@@ -306,6 +382,6 @@ var agentLeftIdle = rule{
 		if !f.silent() || f.Peers.After.Good > 0 {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: append(append([]string{howItEnded(f), f.shownBy()}, f.noRevocation()...), f.others()...), notIt: f.serverFits("")}, true
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: append(append([]string{howItEnded(f), f.shownBy()}, f.suspects()...), f.others()...), notIt: f.serverFits("")}, true
 	},
 }

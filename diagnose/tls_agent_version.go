@@ -27,10 +27,19 @@ var agentTooOld = rule{
 		if l == nil || !l.says(tlsrecord.Server, 70) || l.tr.ClientHello() == nil {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, do: l.passedInstead("On the agent: install KB3140245 and set DefaultSecureProtocols to 0xA00."), proof: []string{
 			l.alertLine(), "the agent's highest version is " + l.hello().MaxVersion().String() + stackGuess(l.hello()),
 		}}, true
 	},
+}
+
+// passedInstead is what to do about a leg that mpproxy does not terminate: as
+// told, or let mpproxy come between. Nil for other legs.
+func (l *leg) passedInstead(do string) []string {
+	if !l.sealed {
+		return nil
+	}
+	return []string{do, "Or let mpproxy stand between the two: --tls terminate --tls-profile legacy."}
 }
 
 func stackGuess(h *tlsrecord.ClientHello) string {
@@ -89,7 +98,7 @@ var noCommonCipher = rule{
 		if !slices.ContainsFunc(l.hello().Suites, modernSuite) {
 			sure = certain
 		}
-		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: sure, proof: []string{
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: sure, do: l.passedInstead("Enable suites that both have: ECDHE with AES-GCM on the agent (group policy SSL Configuration Settings), and on the management point (Get-TlsCipherSuite)."), proof: []string{
 			l.alertLine(), "the agent offers " + list(l.hello().Suites) + missingClass(l.hello().Suites),
 		}}, true
 	},

@@ -13,7 +13,7 @@ import (
 var upstreamReachRules = []rule{mpUnknownName, mpRefusesTCP, mpSilent, mpPlain, mpTooNew, mpNoCipher, mpReset}
 
 // unreached are the findings that only say that there was no way through.
-var unreached = []string{"upstream-unreachable", "upstream-tls-failed", "upstream-no-reply"}
+var unreached = []string{"upstream-unreachable", "upstream-tls-failed", "upstream-no-reply", "tls-agent-left", "tls-handshake-stalled"}
 
 var mpUnknownName = rule{
 	kind: traffic.FindingKind{
@@ -66,25 +66,45 @@ func (f *facts) onUpstream(test func(*leg) (occurrence, bool)) (occurrence, bool
 	return o, found
 }
 
+// withMP is onUpstream, and runs the test on TLS that was passed through too,
+// where it is the agent that spoke with the management point.
+func (f *facts) withMP(test func(*leg) (occurrence, bool)) (occurrence, bool) {
+	if f.agent == nil || !f.agent.sealed {
+		return f.onUpstream(test)
+	}
+	if !f.agentFailed() {
+		return occurrence{}, false
+	}
+	o, found := test(f.agent)
+	o.leg = traffic.AgentSide
+	return o, found
+}
+
 var mpSilent = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-closed-at-hello", Ref: "M03", Severity: traffic.Error,
-		Title:  "The management point closed the connection on mpproxy's ClientHello, without a byte",
+		Title:  "The management point closed the connection on the ClientHello, without a byte",
 		Why:    "http.sys has no certificate bound on this address and port, or cannot read its private key.",
 		Remedy: "Bind a certificate in IIS; if there is one, bind it anew, and see that SYSTEM and Network Service may read its private key.",
 		Moot:   append([]string{"upstream-reset"}, unreached...),
 	},
 	check: "On the management point: netsh http show sslcert; System log, Schannel events 36870 and 36886, HttpEvent 15021.",
 	test: func(f *facts) (occurrence, bool) {
-		return f.onUpstream(func(l *leg) (occurrence, bool) {
+		return f.withMP(func(l *leg) (occurrence, bool) {
 			o := occurrence{who: mpSide, sure: certain, proof: []string{
-				fmt.Sprintf("mpproxy sent %d bytes of ClientHello, 0 bytes came back: %s", len(l.hs.Out), quote(l.hs.Err)),
+				fmt.Sprintf("%s sent %d bytes of ClientHello, 0 bytes came back: ", l.clientName(), l.tr.Client.Size),
 			}}
-			if strings.Contains(l.hs.Err, "deadline exceeded") {
+			if l.sealed {
+				o.proof[0] += "the end (" + string(f.Conn.UpstreamLeg.End) + ")"
+			} else {
+				o.proof[0] += quote(l.hs.Err)
+			}
+			if strings.Contains(l.hs.Err, "deadline exceeded") || l.sealed && !f.mpEnded() {
 				o.who, o.sure = networkSide, likely
+				o.proof = append(o.proof, "nothing ended the wait but "+l.clientName()+" itself")
 				o.do = []string{"Look for a device on the way that drops large hellos, and whether the port is served by what you think."}
 			}
-			return o, len(l.hs.In) == 0 && len(l.hs.Out) > 0
+			return o, l.tr.Server.Size == 0 && l.tr.ClientHello() != nil && !l.hello().Partial
 		})
 	},
 }
@@ -93,13 +113,13 @@ var mpPlain = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-plaintext", Ref: "M04", Severity: traffic.Error,
 		Title:  "The management point does not speak TLS on this port",
-		Why:    "mpproxy was told https, and what answered speaks something else: often plain HTTP, or a device on the way.",
+		Why:    "A ClientHello was sent, and what answered speaks something else: often plain HTTP, or a device on the way.",
 		Remedy: "Use --upstream http://…, or the port that has the HTTPS binding.",
 		Moot:   unreached,
 	},
 	check: "On the management point: the site's bindings in IIS.",
 	test: func(f *facts) (occurrence, bool) {
-		return f.onUpstream(func(l *leg) (occurrence, bool) {
+		return f.withMP(func(l *leg) (occurrence, bool) {
 			s := &l.tr.Server
 			if s.Looks == tlsrecord.Nothing || s.Looks == tlsrecord.TLS {
 				return occurrence{}, false

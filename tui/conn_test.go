@@ -121,7 +121,7 @@ func TestConnectionReport(t *testing.T) {
 	st := open(t, s.store, 80, 24)
 	st.press("3 g Enter c r")
 	report := string(st.sim.GetClipboardData())
-	for _, part := range []string{"192.0.2.77:51322", "agent leg", "ClientHello", "fatal 48 unknown_ca", "E A01", "Import mpproxy's authority"} {
+	for _, part := range []string{"192.0.2.77:51322", "agent leg", "ClientHello", "fatal 48 unknown_ca", "E A01", "Import the authority's root"} {
 		if !strings.Contains(report, part) {
 			t.Errorf("the report lacks %q: %s", part, report)
 		}

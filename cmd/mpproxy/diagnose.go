@@ -140,6 +140,9 @@ func (d *diagnosis) write(w io.Writer, groups []diagnose.Group, f view.Format) e
 	}
 	if faults == 0 {
 		fmt.Fprintf(&b, "no fault found in %d connections\n", d.folding.Conns)
+		if n := d.folding.Sealed; n > 0 {
+			fmt.Fprintf(&b, "  %d of them were passed through unopened: what was asked and answered in them cannot be seen (run --tls terminate opens them)\n", n)
+		}
 	}
 	if d.folding.Conns == 0 {
 		b.WriteString(nothingSeen)

@@ -554,8 +554,8 @@ type labCase struct {
 	conns     int
 	timeout   time.Duration
 	// also is a further finding that has to be there, proof a part of the first
-	// one's evidence.
-	also, proof string
+	// one's evidence, lacks a part that no evidence may have.
+	also, proof, lacks string
 	// records keeps TLS as it crosses the wire.
 	records bool
 }
@@ -627,6 +627,19 @@ func labCases() []labCase {
 		{name: "wrong name, curl, TLS 1.2: no alert, no bytes", ref: "A04", leg: agentLeg, who: "proxy", sure: "likely", listener: shows(named("mp02.lab.example")), agent: curl("--cacert", "site.pem", "--tls-max", "1.2")},
 		{name: "wrong name, curl, TLS 1.3: no alert, no bytes", ref: "A04", leg: agentLeg, who: "proxy", sure: "likely", listener: shows(named("mp02.lab.example")), agent: curl("--cacert", "site.pem")},
 		{name: "wrong name, passed through", ref: "A04", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpWith(named("mp02.lab.example")), agent: site12},
+		{name: "no name in the hello, and no address in the certificate", ref: "A04", leg: agentLeg, who: "proxy", sure: "likely", proof: "as when one is called by an address", listener: shows(nil), agent: goAgent(trustsSite(func(c *tls.Config) { c.ServerName = "127.0.0.1" }))},
+		{name: "no name in the hello, no address in the certificate, passed through", ref: "A04", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, agent: goAgent(trustsSite(func(c *tls.Config) { c.ServerName, c.MaxVersion = "127.0.0.1", tls.VersionTLS12 }))},
+		{name: "certificate without its intermediate", ref: "A01", leg: agentLeg, who: "proxy", sure: "likely", proof: "without its issuer", listener: func(t *testing.T, l *lab) proxy.Listener {
+			cert := l.cert(t, l.intermediate(t, l.site), nil)
+			cert.Certificate = cert.Certificate[:1]
+			return proxy.Listener{Scheme: proxy.HTTPS, Certificate: &cert}
+		}, agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_3")},
+		{name: "OpenSSL misses a revocation list and says unknown_ca", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", proof: "has no list", listener: shows(func(c *x509.Certificate) {
+			c.CRLDistributionPoints = []string{"http://127.0.0.1:9/none.crl"}
+		}), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-crl_check", "-tls1_3")},
+		{name: "Enhanced HTTP, passed through, a tool does not trust it", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", also: "M07", listener: sealed, mp: enhancedHTTP, agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
+		{name: "expired, passed through, TLS 1.3", ref: "A05", leg: agentLeg, who: "mp", sure: "likely", proof: "only the agent has seen it", listener: sealed, mp: mpWith(past), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_3")},
+		{name: "wrong usage, passed through, TLS 1.3", ref: "A07", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, mp: mpWith(forClients), agent: openssl("-CAfile", "site.pem", "-purpose", "sslserver", "-verify_return_error", "-tls1_3")},
 		{name: "expired, Go", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(past), agent: site12},
 		{name: "expired, Go, TLS 1.3", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(past), agent: goAgent(trustsSite(nil))},
 		{name: "not yet valid, openssl", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(future), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
@@ -651,7 +664,7 @@ func labCases() []labCase {
 		}},
 		{name: "internal error of the agent", ref: "A28", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS12, fatalAlert(80), fin)},
 		{name: "illegal parameter, says the agent", ref: "A28", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS12, fatalAlert(47), fin)},
-		{name: "revoked, says the agent", ref: "A28", leg: agentLeg, who: "agent", sure: "certain", agent: afterFlight(tls.VersionTLS12, fatalAlert(44), fin)},
+		{name: "revoked, says the agent", ref: "A06", leg: agentLeg, who: "proxy", sure: "likely", agent: afterFlight(tls.VersionTLS12, fatalAlert(44), fin)},
 		{name: "silent when asked, though it trusts", ref: "A22", leg: agentLeg, who: "agent", sure: "possible", conns: 2, agent: func(t *testing.T, l *lab, addr string) {
 			goAgent(nil)(t, l, addr)
 			afterFlight(tls.VersionTLS12, "", fin)(t, l, addr)
@@ -717,22 +730,33 @@ func labCases() []labCase {
 			goAgent(withCert(nil))(t, l, addr)
 			goAgent(nil, labRequest, labRequest)(t, l, addr)
 		}},
+		{name: "no certificate, passed through, and authorities named", ref: "A12", leg: agentLeg, who: "agent", sure: "likely", proof: "it held that back", listener: sealed, mp: mpCfg(func(l *lab, c *tls.Config) {
+			c.ClientAuth, c.ClientCAs = tls.RequireAnyClientCert, l.odd.Pool()
+		}), agent: site12},
+		{name: "no certificate, and it was never asked for one, 403", ref: "A12", leg: agentLeg, who: "agent", sure: "possible", proof: "never asked", mp: mpCfg(func(*lab, *tls.Config) {}, reply("403 Forbidden")), agent: goAgent(nil)},
+		{name: "agent certificate with RSA 4096, refused", ref: "A20", leg: agentLeg, who: "agent", sure: "possible", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			key, err := rsa.GenerateKey(rand.Reader, 4096)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Certificates = []tls.Certificate{l.certFor(t, l.site, key, forClients)}
+		})},
 		{name: "agent certificate expired", ref: "A14", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(past))},
 		{name: "agent certificate not yet valid", ref: "A14", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(future))},
 		{name: "agent certificate for servers", ref: "A15", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(forServers))},
 		{name: "agent certificate may not sign", ref: "A16", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }))},
-		{name: "agent certificate of an unknown root, passed through", ref: "A17", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+		{name: "agent certificate of an unknown root, passed through", ref: "A17", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
 			cert := l.agentCert(t, l.odd, nil)
 			trustsSite(max12)(t, l, c)
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		})},
-		{name: "agent certificate without its intermediate, passed through", ref: "A17", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+		{name: "agent certificate without its intermediate, passed through", ref: "A17", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
 			cert := l.agentCert(t, l.intermediate(t, l.site), nil)
 			cert.Certificate = cert.Certificate[:1]
 			trustsSite(max12)(t, l, c)
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		})},
-		{name: "agent certificate of another authority than the others', 403", ref: "A17", leg: agentLeg, who: "agent", sure: "likely", conns: 2, upstream: upstreamWith(siteCA, 0, nil), mp: func(t *testing.T, l *lab) proxy.Target {
+		{name: "agent certificate of another authority than the others', 403", ref: "A17", leg: agentLeg, who: "mp", sure: "likely", conns: 2, upstream: upstreamWith(siteCA, 0, nil), mp: func(t *testing.T, l *lab) proxy.Target {
 			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}, ClientAuth: tls.RequestClientCert}
 			answers := make(chan string, 2)
 			answers <- reply("200 OK")
@@ -787,15 +811,7 @@ func labCases() []labCase {
 		{name: "unknown name", ref: "M01", leg: mpLeg, who: "network", sure: "certain", mp: func(*testing.T, *lab) proxy.Target {
 			return proxy.Target{Host: "nosuch.invalid", Port: "443", TLS: true}
 		}, agent: goAgent(nil)},
-		{name: "nothing listens", ref: "M02", leg: mpLeg, who: "mp", sure: "certain", mp: func(t *testing.T, _ *lab) proxy.Target {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			_, port, _ := net.SplitHostPort(l.Addr().String())
-			return proxy.Target{Host: mpName, Port: port, Address: l.Addr().String(), TLS: true}
-		}, agent: goAgent(nil)},
+		{name: "nothing listens", ref: "M02", leg: mpLeg, who: "mp", sure: "certain", mp: nobody, agent: goAgent(nil)},
 		{name: "closed at the hello", ref: "M03", leg: mpLeg, who: "mp", sure: "certain", mp: rawMP(func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 4096))
 			c.Close()
@@ -804,6 +820,32 @@ func labCases() []labCase {
 			_, _ = c.Read(make([]byte, 4096))
 			rst(c.(*net.TCPConn))
 		}), agent: goAgent(nil)},
+		{name: "closed at the hello, passed through", ref: "M03", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			c.Close()
+		}), agent: site12},
+		{name: "reset at the hello, passed through, TLS 1.3", ref: "M03", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			rst(c.(*net.TCPConn))
+		}), agent: goAgent(trustsSite(nil))},
+		{name: "nothing comes to the hello, passed through", ref: "M03", leg: agentLeg, who: "network", sure: "likely", listener: sealed, mp: rawMP(func(c net.Conn) { _, _ = io.Copy(io.Discard, c); c.Close() }), agent: func(t *testing.T, _ *lab, addr string) {
+			c := dialLab(t, addr)
+			_, _ = c.Write(hello(tls.VersionTLS12))
+			_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+			_, _ = c.Read(make([]byte, 1))
+			c.Close()
+		}},
+		{name: "nothing listens, passed through", ref: "M02", leg: mpLeg, who: "mp", sure: "certain", listener: sealed, mp: nobody, agent: site12},
+		{name: "unknown name, passed through", ref: "M01", leg: mpLeg, who: "network", sure: "certain", listener: sealed, mp: func(*testing.T, *lab) proxy.Target {
+			return proxy.Target{Host: "nosuch.invalid", Port: "443", TLS: true}
+		}, agent: site12},
+		{name: "plain HTTP on the TLS port, passed through", ref: "M04", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = io.WriteString(c, reply("400 Bad Request"))
+			c.Close()
+		}), agent: site12},
+		{name: "no certificate for the name", ref: "A25", leg: mpLeg, who: "proxy", sure: "certain", mp: namelessMP, agent: goAgent(nil)},
+		{name: "no certificate for the name, passed through", ref: "A25", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: namelessMP, agent: goAgent(trustsSite(nil))},
 		{name: "plain HTTP on the TLS port", ref: "M04", leg: mpLeg, who: "mp", sure: "certain", mp: rawMP(func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 4096))
 			_, _ = io.WriteString(c, reply("400 Bad Request", "Server: Microsoft-HTTPAPI/2.0"))
@@ -842,6 +884,13 @@ func labCases() []labCase {
 		{name: "management point's certificate SHA-1", ref: "A08", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(sha1Signed), agent: goAgent(nil)},
 		{name: "management point's certificate with a negative serial, TLS 1.2", ref: "A19", leg: mpLeg, who: "mp", sure: "certain", proof: "its serial number is negative", mp: negativeMP("-tls1_2"), agent: goAgent(nil)},
 		{name: "management point's certificate with a negative serial, TLS 1.3", ref: "A19", leg: mpLeg, who: "mp", sure: "certain", proof: "its serial number is negative", mp: negativeMP("-tls1_3"), upstream: upTo13, agent: goAgent(nil)},
+		{name: "management point's key is short, and all goes well", ref: "A08", leg: mpLeg, who: "mp", sure: "certain", lacks: "because of that", mp: func(t *testing.T, l *lab) proxy.Target {
+			key, err := rsa.GenerateKey(rand.Reader, 1024)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.certFor(t, l.site, key, nil)}})
+		}, agent: goAgent(nil)},
 		{name: "Enhanced HTTP, not trusted", ref: "M05", also: "M07", leg: mpLeg, who: "proxy", sure: "certain", proof: "Enhanced HTTP", mp: enhancedHTTP, agent: goAgent(nil)},
 		{name: "Enhanced HTTP", ref: "M07", leg: mpLeg, who: "proxy", sure: "certain", mp: enhancedHTTP, upstream: func(*testing.T, *lab) proxy.UpstreamTLS {
 			return proxy.UpstreamTLS{Insecure: true}
@@ -864,8 +913,15 @@ func labCases() []labCase {
 		{name: "a list of authorities near the cut, TLS 1.3", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", proof: "Lab Site CA\", is not in it", mp: manyAuthorities, upstream: upTo13, agent: goAgent(withCert(nil))},
 
 		// What the management point answers.
-		{name: "403 with a good certificate", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
+		{name: "403 with a good certificate", lacks: "because of that", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
 		{name: "403 with an expired certificate", ref: "M14", also: "M15", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, past), agent: goAgent(withCert(nil))},
+		{name: "sent on to HTTPS", ref: "N10", leg: mpLeg, who: "agent", sure: "certain", listener: plain, mp: mpPlainReplies(reply("302 Found", "Location: https://mp01.lab.example/SMS_MP/.sms_aut?mplist")), agent: rawAgent(labRequest, fin)},
+		{name: "403 over HTTP, the agent with TLS", ref: "N10", leg: mpLeg, who: "proxy", sure: "likely", mp: mpPlainReplies(reply("403 Forbidden")), agent: goAgent(nil)},
+		{name: "plain HTTP to a port with TLS", ref: "", leg: mpLeg, who: "mp", sure: "likely", proof: "spoke plain HTTP", listener: plain, mp: func(t *testing.T, l *lab) proxy.Target {
+			to := goodMP(t, l)
+			to.TLS = false
+			return to
+		}, agent: rawAgent(labRequest, wait)},
 		{name: "403 over HTTP", ref: "N10", leg: mpLeg, who: "agent", sure: "likely", listener: plain, mp: mpPlainReplies(reply("403 Forbidden")), agent: rawAgent(labRequest, fin)},
 		{name: "413", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil), post(100), post(80_000))},
 		{name: "401 again and again", ref: "M17", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate")), agent: goAgent(nil, labRequest, labRequest, labRequest)},
@@ -883,7 +939,14 @@ func labCases() []labCase {
 				rst(raw.(*net.TCPConn))
 			})
 		}, agent: goAgent(nil)},
-		{name: "TLS 1.3, 500 at the first request", ref: "M11", leg: mpLeg, who: "mp", sure: "possible", upstream: upTo13, mp: mpCfg(request, reply("500 Internal Server Error")), agent: goAgent(nil)},
+		{name: "TLS 1.3, 500 at the first request", ref: "", also: "M11", leg: mpLeg, who: "mp", sure: "certain", upstream: upTo13, mp: mpCfg(func(*lab, *tls.Config) {}, reply("500 Internal Server Error")), agent: goAgent(nil)},
+		{name: "TLS 1.3, reset at the first request, passed through", ref: "M11", leg: agentLeg, who: "mp", sure: "possible", listener: sealed, mp: func(t *testing.T, l *lab) proxy.Target {
+			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}}
+			return mpRaw(t, true, func(raw net.Conn) {
+				_, _ = tls.Server(raw, cfg).Read(make([]byte, 4096))
+				rst(raw.(*net.TCPConn))
+			})
+		}, agent: goAgent(trustsSite(nil))},
 		{name: "reset while a large body is sent", ref: "M16", leg: mpLeg, who: "mp", sure: "possible", mp: func(t *testing.T, l *lab) proxy.Target {
 			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}}
 			return mpRaw(t, true, func(raw net.Conn) {
@@ -905,6 +968,22 @@ func labCases() []labCase {
 		{name: "renegotiation begun by the agent, passed through", ref: "A30", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, agent: renegotiatingAgent},
 		{name: "expires soon", ref: "X01", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 10) }), agent: goAgent(nil)},
 	}
+}
+
+// nobody is an address where nobody listens.
+func nobody(t *testing.T, _ *lab) proxy.Target {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return proxy.Target{Host: mpName, Port: port, Address: l.Addr().String(), TLS: true}
+}
+
+// namelessMP has no certificate for any name.
+func namelessMP(t *testing.T, _ *lab) proxy.Target {
+	return mpThat(t, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }})
 }
 
 // enhancedHTTP has a certificate as sites make for themselves.
@@ -1099,6 +1178,11 @@ func TestLab(t *testing.T) {
 			}
 			if !strings.Contains(strings.Join(first.Proof, "\n"), c.proof) {
 				t.Errorf("the evidence lacks %q", c.proof)
+			}
+			for _, g := range groups {
+				if c.lacks != "" && strings.Contains(strings.Join(g.Example.Proof, "\n"), c.lacks) {
+					t.Errorf("the evidence has %q: %q", c.lacks, g.Example.Proof)
+				}
 			}
 			for _, g := range groups[1:] {
 				if g.MootBy == "" && g.Example.Sure == "certain" && g.Example.Kind.Severity > traffic.Info {

@@ -83,7 +83,7 @@ func (s *Standing) judge(ctx context.Context, c *traffic.Conn) error {
 	if err != nil {
 		return err
 	}
-	d := diagnose.ConnDiagnosis{Conn: c.ID, Agent: agentOf(c), Listener: c.Listener, At: c.Opened, Findings: found}
+	d := diagnosed(c, found)
 	_, known := s.young[c.ID]
 	if settled := !c.Closed.IsZero() && s.survey.now().Sub(c.Closed) >= settleTime; settled || !known && len(s.young) >= maxYoung {
 		delete(s.young, c.ID)

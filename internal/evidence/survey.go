@@ -144,10 +144,19 @@ func (s *Survey) Run(ctx context.Context, wanted map[traffic.ConnID]bool) (*diag
 		if err != nil {
 			return err
 		}
-		f.Add(diagnose.ConnDiagnosis{Conn: c.ID, Agent: agentOf(c), Listener: c.Listener, At: c.Opened, Findings: found})
+		f.Add(diagnosed(c, found))
 		return nil
 	})
 	return &f, err
+}
+
+// diagnosed is what was found on a connection.
+func diagnosed(c *traffic.Conn, found []diagnose.Finding) diagnose.ConnDiagnosis {
+	hs := c.AgentLeg.Handshake
+	return diagnose.ConnDiagnosis{
+		Conn: c.ID, Agent: agentOf(c), Listener: c.Listener, At: c.Opened,
+		Sealed: hs != nil && hs.PassedThrough, Findings: found,
+	}
 }
 
 // Conn judges one connection by what Update has learnt so far.
