@@ -49,18 +49,35 @@ func (c *diagnoseCommand) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	groups := d.folding.Groups()
-	if c.JSON {
-		err = d.writeJSON(e.stdout, groups)
-	} else {
-		err = d.write(e.stdout, groups, output{UTC: c.UTC, ASCII: c.ASCII}.format(e))
-	}
+	flaws, err := d.flaws(ctx, c.Filter, groups)
 	if err != nil {
+		return err
+	}
+	if err := c.print(ctx, e, d, groups, flaws); err != nil {
 		return quietPipe(err)
 	}
-	if least := severities[c.FailOn]; least > 0 && worstGroup(groups) >= least {
+	worst := worstGroup(groups)
+	for _, k := range flaws {
+		worst = max(worst, k.Kind.Severity)
+	}
+	if least := severities[c.FailOn]; least > 0 && worst >= least {
 		return &exit{code: exitFindings, err: fmt.Errorf("faults were found in %s", c.File)}
 	}
 	return nil
+}
+
+func (c *diagnoseCommand) print(ctx context.Context, e *env, d *diagnosis, groups []diagnose.Group, flaws []view.FoundKind) error {
+	if c.JSON {
+		if err := d.writeJSON(e.stdout, groups); err != nil {
+			return err
+		}
+		return d.writeFlawsJSON(ctx, e.stdout, flaws)
+	}
+	f := output{UTC: c.UTC, ASCII: c.ASCII}.format(e)
+	if err := d.write(e.stdout, groups, f); err != nil {
+		return err
+	}
+	return d.writeFlaws(ctx, e.stdout, flaws, f)
 }
 
 var severities = map[string]traffic.Severity{
