@@ -46,7 +46,7 @@ func (s State) String() string {
 // Signature is one signature of a message and what became of checking it.
 type Signature struct {
 	// What says what is signed: "payload", "client id", "registration",
-	// "token", "client id header", "timestamp".
+	// "registration hint", "token", "client id header", "timestamp".
 	What  string
 	State State
 	// Key is the origin of the key that fits, "message itself" for the one
@@ -110,6 +110,7 @@ func (m *Message) signed() []signed {
 	if s, ok := m.registrationSigned(); ok {
 		all = append(all, s)
 	}
+	all = append(all, m.hintSigned()...)
 	return append(all, m.headSigned()...)
 }
 
@@ -179,6 +180,53 @@ func (m *Message) registrationSigned() (signed, bool) {
 	}
 	in := input{"<Data> as written", Text{String: data, Coding: m.Text.Coding}.Bytes()}
 	return signed{"registration", sig, []input{in}, certificateKeys(certificate)}, sig != ""
+}
+
+// HintSignature is what [Signature] calls one that stands in a
+// RegistrationHint: by it a client that is known already says who it was. It is
+// meant to be made with the key that the site knows, so the message itself has
+// no key for it.
+const HintSignature = "registration hint"
+
+func (m *Message) hintSigned() []signed {
+	lines := m.hintLines()
+	var all []signed
+	for _, f := range headSignatures {
+		value, sig := lines[strings.ToLower(f.value)], lines[strings.ToLower(f.signature)]
+		if value != "" && sig != "" {
+			all = append(all, signed{HintSignature, sig, textInputs("value", value), nil})
+		}
+	}
+	return all
+}
+
+// HintClient is the client id that a registration's hint names, "" without a
+// hint.
+func (m *Message) HintClient() string { return m.hintLines()["ccmclientid"] }
+
+// maxHintLines is how many lines of a hint are read.
+const maxHintLines = 32
+
+// hintLines are the lines NAME: VALUE of a registration's hint, names in lower
+// case.
+func (m *Message) hintLines() map[string]string {
+	if !strings.Contains(m.Text.String, "<RegistrationHint") {
+		return nil
+	}
+	s := scanner{src: m.Text.String}
+	for s.next() {
+		if s.name != "RegistrationHint" {
+			continue
+		}
+		lines := map[string]string{}
+		for line := range strings.Lines(s.value()) {
+			if key, value, found := strings.Cut(line, ":"); found && len(lines) < maxHintLines {
+				lines[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+			}
+		}
+		return lines
+	}
+	return nil
 }
 
 // headSignatures are pairs of HTTP fields. One page of the product's own

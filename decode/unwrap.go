@@ -261,6 +261,14 @@ func (d *decoder) bare(b *buffers) {
 	d.namedByText()
 }
 
+// BodyText is at most the first n bytes of the body as text, for bodies that
+// are no message: error pages, and errors in plain words. It is empty where the
+// body has not been kept, at depth Summary.
+func (m *Message) BodyText(n int) string {
+	b := m.wire.inflated
+	return DecodeText(b[:min(len(b), n)]).String
+}
+
 // namedByText says what form a bare text has.
 func (d *decoder) namedByText() {
 	m := d.m
