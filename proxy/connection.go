@@ -99,6 +99,9 @@ func (c *connection) openAgent(ctx context.Context, t Target) (sealed bool, err 
 		}
 		return false, nil
 	}
+	if c.l.Mode == Reverse && !t.TLS {
+		c.facts.Findings = append(c.facts.Findings, found(&bridged, traffic.Both, "agent over HTTPS, management point "+t.String()))
+	}
 	return false, c.secureAgent(ctx, t, c.agent.tap)
 }
 

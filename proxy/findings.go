@@ -83,9 +83,9 @@ var (
 	}
 	bridged = traffic.FindingKind{
 		Code: "tls-bridged", Severity: traffic.Warning,
-		Title:  "HTTP in, HTTPS out",
+		Title:  "HTTP on one side, HTTPS on the other",
 		Why:    "Agents and management point believe in different site modes; the vendor calls such bridges unsupported.",
-		Remedy: "Listen with the scheme of the management point: --listen https://…",
+		Remedy: "Listen with the scheme of the management point: --listen https://… for an https upstream, http://… for an http one.",
 	}
 	nameHidden = traffic.FindingKind{
 		Code: "tls-name-not-in-mp-certificate", Severity: traffic.Warning,

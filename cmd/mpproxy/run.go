@@ -156,11 +156,11 @@ func (c *runCommand) greet(e *env, s *proxy.Server, ls []proxy.Listener, file st
 		}
 		if ls[i].Mode == proxy.Reverse {
 			fmt.Fprintf(e.stderr, " for %s", ls[i].Upstream)
-			if ls[i].Upstream.TLS && ls[i].Scheme == proxy.HTTP {
-				fmt.Fprint(e.stderr, "\nwarning: HTTP in and HTTPS out: agents and management point believe in different site modes")
-			}
 		}
 		fmt.Fprintln(e.stderr)
+		if way := bridge(&ls[i]); way != "" {
+			fmt.Fprintf(e.stderr, "warning: %s: unsupported by the product, which wants TLS on both sides or on none; listen with the scheme of --upstream\n", way)
+		}
 	}
 	if c.UpstreamInsecure {
 		fmt.Fprintln(e.stderr, "warning: --upstream-insecure: the management point's certificate is NOT verified")
@@ -172,6 +172,23 @@ func (c *runCommand) greet(e *env, s *proxy.Server, ls []proxy.Listener, file st
 		fmt.Fprintln(e.stderr, "recording in", file)
 	}
 	fmt.Fprint(e.stderr, hints(ls, s.Addrs()))
+}
+
+// bridge says where a listener has, or may have, HTTP on one side and HTTPS on
+// the other; "" when it has not.
+func bridge(l *proxy.Listener) string {
+	switch {
+	case l.Mode != proxy.Reverse || l.TLS == proxy.Passthrough:
+	case l.Scheme == proxy.HTTP && l.Upstream.TLS:
+		return "HTTP in and HTTPS out"
+	case l.Scheme == proxy.HTTPS && !l.Upstream.TLS:
+		return "HTTPS in and HTTP out"
+	case l.Scheme == proxy.Auto && l.Upstream.TLS:
+		return "agents that come by HTTP here go on by HTTPS"
+	case l.Scheme == proxy.Auto:
+		return "agents that come by HTTPS here go on by HTTP"
+	}
+	return ""
 }
 
 // hints says how an agent gets to the listeners, and how to undo it.
