@@ -28,6 +28,7 @@ var catalogue = slices.Concat(
 	tokenRules,
 	bitsRules,
 	contentPathRules,
+	bridgeRules,
 	bindingRules,
 	ownCheckRules,
 	statusRules,

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/x509"
@@ -32,12 +33,9 @@ func (f *facts) agentChain(test func(*leg) (occurrence, bool)) (occurrence, bool
 		return occurrence{}, false
 	}
 	o, found := test(l)
-	o.leg = traffic.AgentSide
-	if o.who == "" {
-		o.who = agentSide
-	}
+	o.leg, o.who = traffic.AgentSide, cmp.Or(o.who, agentSide)
 	if found {
-		o.proof = append(o.proof, fmt.Sprintf("the agent showed the certificate of %s, issued by %s", quote(l.client.subject()), quote(l.client.issuer())))
+		o.proof = append(o.proof, "the agent showed "+l.client.words())
 		if l.alert.seen {
 			o.proof = append(o.proof, l.alertLine())
 		}
@@ -215,10 +213,17 @@ var noClientCert = rule{
 		if n := f.Peers.WithCertificate; n > 0 {
 			o.proof = append(o.proof, fmt.Sprintf("%d of %d agents on this listener have shown one", n, f.Peers.Agents))
 		}
-		o.proof = append(o.proof, f.ownCheck()...)
 		if _, names := l.authorities(); l.sealed && len(names) > 0 && len(f.Peers.AgentIssuers) == 0 {
 			o.sure = lower(o.sure)
 			o.proof = append(o.proof, "the management point named "+authoritiesLine(names)+": if the agent has a certificate of another authority, it held that back")
+		}
+		f.switchNeeded(&o)
+		if own := f.ownCheck(); own != nil {
+			o.who, o.proof = mpSide, append(o.proof, own...)
+			o.do = []string{
+				"Give the management point's own computer a client certificate (Workstation Authentication, private key readable for SYSTEM).",
+				"Restart it if a restart is pending after the role was installed anew.",
+			}
 		}
 		if !l.sealed {
 			o.notIt = append(o.notIt, Ruled{"filtered by the authorities named", "mpproxy named none when it asked, so any certificate would have done"},
@@ -226,6 +231,26 @@ var noClientCert = rule{
 		}
 		return o, true
 	},
+}
+
+// switchBuild is the first build whose setup offers its PKI certificate only
+// when it is told to (5.00.9049, version 2103).
+const switchBuild = 9049
+
+// switchNeeded adds what the agent's version says about an empty Certificate.
+func (f *facts) switchNeeded(o *occurrence) {
+	program, build, where := f.version()
+	switch {
+	case build >= switchBuild:
+		o.proof = append(o.proof, fmt.Sprintf("the agent is %s (%s): from 5.00.%d on its setup offers a PKI certificate on the internet only with /UsePKICert", program, where, switchBuild))
+		o.do = []string{
+			"Install the agent again with /UsePKICert (in client push and in the task sequence too: their installation properties).",
+			"If it was installed so: enrol a Workstation Authentication certificate for it, private key readable for SYSTEM.",
+		}
+	case build > 0:
+		o.notIt = append(o.notIt, Ruled{"/UsePKICert missing", fmt.Sprintf("the agent is %s (%s); the switch is needed from 5.00.%d on", program, where, switchBuild)})
+		o.do = []string{"Enrol a Workstation Authentication certificate for the agent, private key readable for SYSTEM."}
+	}
 }
 
 func emptyCertificate(l *leg) string {
@@ -318,7 +343,7 @@ var clientCertUnknown = rule{
 				o.exchange = x
 				o.proof = append(o.proof, x.line(), "agents that are served have certificates of "+quote(strings.Join(f.Peers.Issuers, "; ")))
 			}
-			o.proof = append([]string{f.missing(l.client)}, o.proof...)
+			o.proof = append([]string{f.missing(l.client)}, append(o.proof, f.nonRoots()...)...)
 			o.who = mpSide
 			if slices.Contains(f.Peers.Intermediates, l.client.issuer()) && l.client.alone() {
 				o.who = agentSide
@@ -359,7 +384,7 @@ var clientSignature = rule{
 func (f *facts) missing(c chain) string {
 	switch {
 	case c.complete():
-		return "the chain is complete as sent: its root is what the management point does not know"
+		return "the chain is complete as sent: its root, " + quote(c[len(c)-1].outline.Subject) + ", is what the management point's Windows does not trust; importing it into the site's settings is not enough"
 	case slices.Contains(f.Peers.Intermediates, c.issuer()):
 		return "the agent sent no intermediate; " + quote(c.issuer()) + " is one, which other agents send along"
 	case len(c) == 1:
@@ -372,14 +397,24 @@ func (f *facts) missing(c chain) string {
 func (f *facts) ownCheck() []string {
 	agent, _, _ := net.SplitHostPort(f.Conn.Agent)
 	mp, _, _ := net.SplitHostPort(f.Conn.UpstreamLeg.Address)
-	if ip := net.ParseIP(agent); agent != mp || ip == nil || ip.IsLoopback() {
+	if agent != mp || !tellsComputers(agent) {
 		return nil
 	}
 	return []string{"the request comes from the management point's own address: this is its health check, not an agent; the site system needs a client certificate too"}
 }
 
+// tellsComputers is true for an address that belongs to one computer. Programs
+// on one computer reach each other by 127.0.0.1, whoever they are.
+func tellsComputers(address string) bool {
+	ip := net.ParseIP(address)
+	return ip != nil && !ip.Equal(net.IPv4(127, 0, 0, 1)) && !ip.Equal(net.IPv6loopback)
+}
+
 // clientFits lists what a client's certificate was tried for and passed.
 func (f *facts) clientFits(c chain) []Ruled {
+	if len(c) == 0 {
+		return nil
+	}
 	var out []Ruled
 	if why, good := c.dates(f.Conn.Opened); good && why != "" {
 		out = append(out, Ruled{"expired", why})

@@ -106,14 +106,20 @@ var clientCertFiltered = rule{
 			return occurrence{}, false
 		}
 		size, names := l.authorities()
+		if wanted, _ := f.certificateWanted(); len(f.Peers.AgentIssuers) == 0 && size >= nearCut && wanted != "" {
+			return occurrence{leg: traffic.AgentSide, who: mpSide, sure: possible, proof: append([]string{
+				fmt.Sprintf("the agent's Certificate message is empty, and the management point named %s, %d bytes: near the cut at 16384 (12228 before 2008), behind which an issuer does not count", authoritiesLine(names), size),
+				wanted, "which certificate the agent has was not seen here",
+			}, f.nonRoots()...)}, true
+		}
 		sure, lacks := lacking(names, f.Peers.AgentIssuers)
 		if !lacks {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.AgentSide, who: mpSide, sure: sure, proof: []string{
+		return occurrence{leg: traffic.AgentSide, who: mpSide, sure: sure, proof: append([]string{
 			fmt.Sprintf("the agent's Certificate message is empty; elsewhere it has shown one of %s", quote(f.Peers.AgentIssuers[0])),
 			hintLine(size, names, f.Peers.AgentIssuers),
-		}}, true
+		}, f.nonRoots()...)}, true
 	},
 }
 

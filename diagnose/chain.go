@@ -4,7 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"crypto/sha256"
+	"crypto/sha1" //nolint:gosec // Windows names certificates by it
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -65,13 +65,13 @@ func (c chain) issuer() string {
 	return c[0].outline.Issuer
 }
 
-// thumbprint is the beginning of the leaf's SHA-256.
-func (c chain) thumbprint() string {
+// words are whose certificate it is, by whom, and its thumbprint, the SHA-1 by
+// which Windows names certificates.
+func (c chain) words() string {
 	if len(c) == 0 {
-		return ""
+		return "no certificate"
 	}
-	sum := sha256.Sum256(c[0].der)
-	return fmt.Sprintf("%x", sum[:8])
+	return fmt.Sprintf("the certificate of %s, issued by %s (thumbprint %X)", quote(c.subject()), quote(c.issuer()), sha1.Sum(c[0].der)) //nolint:gosec // a name, not a proof
 }
 
 // dates says what is wrong with the leaf's validity at a time, and whether it

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"net"
 	"strings"
 	"time"
 
@@ -26,22 +27,35 @@ type Evidence struct {
 	// Told is what the order of all exchanges tells about those of this
 	// connection.
 	Told []Told
+	// History is what the whole capture tells; nil tells nothing.
+	History *History
 	// Now is the present; zero judges as of the connection's beginning.
 	Now time.Time
 }
 
 // Exchange is an exchange in short.
 type Exchange struct {
-	ID             traffic.ExchangeID
+	ID   traffic.ExchangeID
+	Conn traffic.ConnID
+	// Agent is the agent's address without its port; empty when it is not
+	// known.
+	Agent string
+	// TLS is true when the agent's leg is encrypted.
+	TLS bool
+	// Own is true for what mpproxy asked by itself (--prime).
+	Own            bool
 	Method, Target string
 	// Status is what the management point answered, 0 when it did not; Reason
 	// is its phrase.
 	Status int
 	Reason string
-	// RequestSize and ReplySize are every byte of the messages.
-	RequestSize, ReplySize int64
 	// RequestWhole is true when all of the request came.
 	RequestWhole bool
+	// RequestSize and ReplySize are every byte of the messages, BodySize those
+	// of the request behind its head.
+	RequestSize, ReplySize, BodySize int64
+	// Program is the request's User-Agent field, Asked its Host field.
+	Program, Asked string
 	// Server is the reply's Server field, Challenges its WWW-Authenticate
 	// fields.
 	Server       string
@@ -69,7 +83,9 @@ func ExchangeOf(x *traffic.Exchange) Exchange {
 	return Exchange{
 		ID: x.ID, Method: method, Target: target,
 		Status: x.Reply.Head.Status(), Reason: x.Reply.Head.Reason(),
-		RequestSize: x.Request.Size, ReplySize: x.Reply.Size, RequestWhole: x.Request.Whole,
+		RequestSize: x.Request.Size, ReplySize: x.Reply.Size, BodySize: bodySize(&x.Request), RequestWhole: x.Request.Whole,
+		Conn: x.Conn, TLS: x.TLS, Own: x.Origin == "proxy", Program: x.Request.Head.Get("User-Agent"),
+		Asked:  x.Request.Head.Get("Host"),
 		Server: x.Reply.Head.Get("Server"), Challenges: x.Reply.Head.Values("WWW-Authenticate"),
 		Location: x.Reply.Head.Get("Location"), Host: x.Reply.Head.Get("BITS-Host-Id"), Token: tokenOf(x.Request.Head),
 		Binding: bindingFrom(x.Request.Head.Get("Authorization")),
@@ -77,9 +93,25 @@ func ExchangeOf(x *traffic.Exchange) Exchange {
 	}
 }
 
-// isRequest is false for what is no HTTP: failed handshakes and tunnels are
-// exchanges too.
-func (x *Exchange) isRequest() bool { return x.Method != "" && x.Method != "CONNECT" }
+// hostOf is an address without its port.
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}
+
+func bodySize(w *traffic.Wire) int64 {
+	return max(w.Size-w.Interim-int64(len(w.Head.Raw)), 0)
+}
+
+// isRequest is false for what is no request of an agent's: failed handshakes
+// and tunnels are exchanges too, and mpproxy asks by itself when it primes.
+func (x *Exchange) isRequest() bool { return x.Method != "" && x.Method != "CONNECT" && !x.Own }
+
+// good is true when the management point answered as asked.
+func (x *Exchange) good() bool { return x.Status >= 200 && x.Status < 300 }
 
 // path is the target without scheme, host and query.
 func (x *Exchange) path() string {

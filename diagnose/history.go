@@ -1,11 +1,14 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"strconv"
 	"strings"
+	"time"
 
+	"mpproxy/decode"
 	"mpproxy/traffic"
 )
 
@@ -22,36 +25,89 @@ const (
 	toldPending  = "msg-sent-while-pending"
 	toldEnvelope = "msg-envelope-recipient"
 	toldHash     = "msg-hash-differs"
+	toldHint     = "msg-hint-new-key"
 	toldDelta    = "msg-report-first-delta"
 	toldGap      = "msg-report-gap"
 	toldSiteCert = "msg-site-cert-changed"
 	toldSiteKey  = "msg-site-key-changed"
+	toldMPCert   = "msg-mp-cert-changed"
 )
 
 // maxHistory is how many agents are remembered.
 const maxHistory = 10_000
 
-// History remembers what agents and their site did, exchange by exchange. The
-// zero value is ready. What it keeps is bounded.
+// History remembers what agents and their site did, exchange by exchange and
+// connection by connection. The zero value is ready. What it keeps is bounded.
+// It belongs to one goroutine at a time.
 type History struct {
+	// file is the earlier capture that is being told of, "" for the one that
+	// is judged.
+	file              string
 	agents            map[string]*remembered
 	siteCert, siteKey seen
+	mpCerts           map[string]seen
 	hashes            map[string]int
 	files             map[string]twoForms
+	addresses         map[string]*address
+	named             map[string][]mention
+	uploads           uploads
+	outages           outages
+	mpLeaves          map[string]chain
 }
 
-// seen is a value and the exchange that had it last.
+// seen is a value and where it was last.
 type seen struct {
 	value string
-	at    traffic.ExchangeID
+	where where
 }
+
+// where is an exchange, of an earlier capture when file is not empty.
+type where struct {
+	exchange traffic.ExchangeID
+	file     string
+	at       time.Time
+}
+
+func (w where) String() string {
+	if w.file == "" {
+		return fmt.Sprintf("exchange %d", w.exchange)
+	}
+	return fmt.Sprintf("exchange %d of %s, %s", w.exchange, w.file, w.at.UTC().Format("2006-01-02 15:04 UTC"))
+}
+
+func (h *History) where(x *Exchange) where { return where{x.ID, h.file, x.Begun} }
 
 // remembered is what is known of one agent.
 type remembered struct {
 	registration seen
 	serial       *big.Int
-	// reports are the last version of each kind of report.
+	// key is what it has registered, keyAt when; nil without.
+	key   *decode.Key
+	keyAt where
+	// reports are the last version of each kind of report, "" for one of an
+	// earlier capture.
 	reports map[string]seen
+}
+
+// Earlier makes what comes next that of an earlier capture, by this name;
+// [History.Present] ends it. What Add says of it is about that capture.
+func (h *History) Earlier(file string) { h.file = file }
+
+// Present begins the capture that is judged. Of earlier ones stays what holds
+// over time: the site's certificates and keys, who agents are, and which names
+// they were given. What was under way is over.
+func (h *History) Present() {
+	h.file = ""
+	for _, a := range h.agents {
+		a.registration, a.serial = seen{}, nil
+		for kind, r := range a.reports {
+			a.reports[kind] = seen{where: r.where}
+		}
+	}
+	for _, a := range h.addresses {
+		a.small, a.largest, a.last = 0, 0, 0
+	}
+	h.files, h.uploads, h.outages = nil, uploads{}, outages{}
 }
 
 // Add takes the next exchange, in the order of their numbers, and says what the
@@ -61,21 +117,28 @@ func (h *History) Add(x *Exchange) []Told {
 	tell := func(code, sure string, proof ...string) {
 		out = append(out, Told{code, x.ID, sure, proof})
 	}
+	h.address(x)
 	h.content(x, tell)
+	h.upload(x)
 	m := x.Message
 	if m == nil {
 		return out
 	}
+	h.names(x)
 	h.site(x, tell)
 	h.hash(m, tell)
+	h.hint(x, tell)
 	a := h.agent(m.Client)
 	if a == nil {
 		return out
 	}
-	a.report(x, tell)
+	a.report(x, h.where(x), tell)
 	a.envelope(m, tell)
 	if m.Registration != "" {
-		a.registration = seen{m.Registration, x.ID}
+		a.registration = seen{m.Registration, h.where(x)}
+	}
+	if m.Key != nil && m.Registration != "3" {
+		a.key, a.keyAt = m.Key, h.where(x)
 	}
 	for _, c := range m.Certificates {
 		if serial := serialOf(c.Hex); serial != nil {
@@ -85,6 +148,8 @@ func (h *History) Add(x *Exchange) []Told {
 	return out
 }
 
+// agent is what is remembered of a client id; nil without one, and when there
+// are too many.
 func (h *History) agent(client string) *remembered {
 	key := strings.ToUpper(strings.Trim(client, "{} "))
 	if key == "" {
@@ -103,23 +168,33 @@ func (h *History) agent(client string) *remembered {
 
 type teller func(code, sure string, proof ...string)
 
-// site compares the site's certificate and key with those seen before.
+// site compares the certificates and keys of the site and its management
+// points with those seen before.
 func (h *History) site(x *Exchange, tell teller) {
+	m := x.Message
+	mp := cmp.Or(m.MPName, x.Asked)
+	mpCert := h.mpCerts[m.Kind+" "+mp]
 	for _, v := range []struct {
-		was       *seen
-		now       string
-		code, say string
+		was            *seen
+		now, code, say string
 	}{
-		{&h.siteCert, x.Message.SiteCert, toldSiteCert, "site signing certificate"},
-		{&h.siteKey, x.Message.SiteKey, toldSiteKey, "site key"},
+		{&h.siteCert, m.SiteCert, toldSiteCert, "site signing certificate"},
+		{&h.siteKey, m.SiteKey, toldSiteKey, "site key"},
+		{&mpCert, m.MPCert, toldMPCert, "certificate of the management point " + quote(mp)},
 	} {
 		if v.now == "" {
 			continue
 		}
 		if v.was.value != "" && v.was.value != v.now {
-			tell(v.code, certain, fmt.Sprintf("exchange %d: the %s differs from that of exchange %d: digest %.16s, was %.16s", x.ID, v.say, v.was.at, v.now, v.was.value))
+			tell(v.code, certain, fmt.Sprintf("exchange %d: the %s differs from that of %s: digest %.16s, was %.16s", x.ID, v.say, v.was.where, v.now, v.was.value))
 		}
-		*v.was = seen{v.now, x.ID}
+		*v.was = seen{v.now, h.where(x)}
+	}
+	if m.MPCert != "" && len(h.mpCerts) < maxHistory {
+		if h.mpCerts == nil {
+			h.mpCerts = map[string]seen{}
+		}
+		h.mpCerts[m.Kind+" "+mp] = mpCert
 	}
 }
 
@@ -145,27 +220,63 @@ func (h *History) hash(m *Message, tell teller) {
 	}
 }
 
-func (a *remembered) report(x *Exchange, tell teller) {
+// The origins of keys by which a hint is checked.
+const (
+	earlierKey = "earlier registration"
+	newKey     = "this registration"
+)
+
+// hint compares the key of a registration with the one that the same agent has
+// registered before. A hint is meant to be signed with that one.
+func (h *History) hint(x *Exchange, tell teller) {
+	m := x.Message
+	if m.Key == nil {
+		return
+	}
+	client := cmp.Or(m.HintClient, m.Client)
+	a := h.agent(client)
+	if a == nil || a.key == nil || a.key.Public.Equal(m.Key.Public) {
+		return
+	}
+	before := fmt.Sprintf("the key that %s has registered before (%s) is another one than that of this registration", quote(client), a.keyAt)
+	if m.HintClient == "" {
+		tell(toldHint, certain, fmt.Sprintf("exchange %d: the registration has a new key and no hint", x.ID), before)
+		return
+	}
+	for _, s := range m.verify([]decode.Key{{Origin: earlierKey, Public: a.key.Public}, {Origin: newKey, Public: m.Key.Public}}) {
+		switch {
+		case s.What != decode.HintSignature || s.Key == earlierKey:
+		case s.Key == newKey:
+			tell(toldHint, certain, fmt.Sprintf("exchange %d: the registration's hint is signed with the new key, not with the registered one", x.ID), before)
+			return
+		default:
+			tell(toldHint, likely, fmt.Sprintf("exchange %d: the signature of the registration's hint fits neither the registered key nor the new one", x.ID), before)
+			return
+		}
+	}
+}
+
+func (a *remembered) report(x *Exchange, at where, tell teller) {
 	m := x.Message
 	if !isReport(m.Kind) {
 		return
 	}
 	if a.registration.value == "1" {
-		tell(toldPending, certain, fmt.Sprintf("exchange %d: report sent while registration is pending (exchange %d): the management point will drop it", x.ID, a.registration.at))
+		tell(toldPending, certain, fmt.Sprintf("exchange %d: report sent while registration is pending (%s): the management point will drop it", x.ID, a.registration.where))
 	}
-	if m.Version == "" {
+	if m.ReportVersion == "" {
 		return
 	}
 	was, known := a.reports[m.Kind]
 	switch {
 	case !known && m.ReportType == "delta":
-		tell(toldDelta, possible, fmt.Sprintf("exchange %d: the first report seen from this agent is a delta (version %s)", x.ID, m.Version))
+		tell(toldDelta, possible, fmt.Sprintf("exchange %d: the first report seen from this agent is a delta (version %s)", x.ID, m.ReportVersion))
 	case known && m.ReportType == "delta":
-		if missing := between(was.value, m.Version); missing != "" {
-			tell(toldGap, certain, fmt.Sprintf("report %s of this agent never passed: exchange %d has %s, exchange %d has %s; expect a resync command", missing, was.at, was.value, x.ID, m.Version))
+		if missing := between(was.value, m.ReportVersion); missing != "" {
+			tell(toldGap, certain, fmt.Sprintf("report %s of this agent never passed: %s has %s, exchange %d has %s; expect a resync command", missing, was.where, was.value, x.ID, m.ReportVersion))
 		}
 	}
-	a.reports[m.Kind] = seen{m.Version, x.ID}
+	a.reports[m.Kind] = seen{m.ReportVersion, at}
 }
 
 // between names the report that is missing between two versions, "" when none
@@ -225,14 +336,12 @@ func toldRule(k traffic.FindingKind, check, who string) rule {
 	}}
 }
 
-// Remembers is true for requests that History has to be given.
-func Remembers(kind, target string) bool {
-	if file, _ := contentFile(target); file != "" {
-		return true
-	}
+// Remembers is true for requests whose messages History has to be given; of
+// others it needs the row alone.
+func Remembers(kind string) bool {
 	switch kind {
-	case "site-cert", "trusted-key", "mp-key", "policy", "policy-body":
+	case "site-cert", "trusted-key", "mp-cert", "bits-create", "bits-fragment", "bits-close", "bits-cancel":
 		return true
 	}
-	return isRegistration(kind) || isReport(kind)
+	return naming[kind] || isRegistration(kind) || isReport(kind)
 }

@@ -13,7 +13,7 @@ import (
 // statusRules are about what the management point answers.
 var statusRules = []rule{
 	gatewayReason, needsHTTPS, tooLargeToAsk, postHandshake, windowsAuthFails, windowsAuthChallenge,
-	poolStopped, verbBlocked, forbidden, unauthorized, serverError, leftWaiting, gaveUp,
+	poolStopped, verbBlocked, forbidden, noChallenge, unauthorized, serverError, leftWaiting, gaveUp,
 }
 
 // readAhead is how much of a body IIS reads before it asks for a certificate
@@ -50,7 +50,7 @@ var needsHTTPS = rule{
 		Title:  "The agent uses http:// where the management point wants https://",
 		Why:    "IIS answers 403.4 where Require SSL is set.",
 		Remedy: "Give the agent the site's HTTPS address (CCMHTTPSPORT, /UsePKICert), and mpproxy --upstream https://….",
-		Moot:   []string{"upstream-forbidden"},
+		Moot:   []string{"upstream-forbidden", "tls-schemes-bridged"},
 	},
 	check: "On the management point: IIS log, sc-status 403 sc-substatus 4.",
 	test: func(f *facts) (occurrence, bool) {
@@ -90,24 +90,42 @@ var tooLargeToAsk = rule{
 			return f.resetWhileSending()
 		}
 		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{x.line()}}
-		if x.RequestSize > readAhead && f.upstream != nil {
+		if x.BodySize > readAhead && f.upstream != nil {
 			o.sure = likely
-			o.proof = append(o.proof, fmt.Sprintf("the request has %d bytes, the limit is %d", x.RequestSize, readAhead))
-			if n := f.smaller(x); n > 0 {
-				o.proof = append(o.proof, fmt.Sprintf("%d smaller requests on this connection passed", n))
-			}
+			o.proof = append(o.proof, f.besideTooLarge(x)...)
 		}
 		return o, true
 	},
 }
 
+// besideTooLarge compares a large body with the limit, with what else the agent
+// has sent, and says whether mpproxy primed.
+func (f *facts) besideTooLarge(x *Exchange) []string {
+	proof := []string{fmt.Sprintf("the body has %d bytes; without asking before it, IIS reads %d at most (48 KB, uploadReadAheadSize)", x.BodySize, readAhead)}
+	if a := f.History.at(f.agentAddress()); a != nil && a.small > 0 {
+		proof = append(proof, fmt.Sprintf("bodies below 48 KB from the same agent passed: %d requests on all its connections, the largest with %d bytes", a.small, a.largest))
+	}
+	return append(proof, f.primed())
+}
+
+// primed says whether mpproxy asked the management point before a large body
+// (--prime).
+func (f *facts) primed() string {
+	for i := range f.Exchanges {
+		if x := &f.Exchanges[i]; x.Own {
+			return fmt.Sprintf("mpproxy primed this connection (--prime): %s", x.line())
+		}
+	}
+	return "mpproxy did not prime this connection: with --prime it asks once before a large body opens a connection, so that the certificate is asked for before the body is in the way"
+}
+
 // resetWhileSending is a large body that the management point cut off.
 func (f *facts) resetWhileSending() (occurrence, bool) {
 	for _, x := range f.requests {
-		if x.Status == 0 && x.Fate == traffic.Broken && x.RequestSize > readAhead && f.upstream != nil && f.mpEnded() {
-			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{
+		if x.Status == 0 && x.Fate == traffic.Broken && x.BodySize > readAhead && f.upstream != nil && f.mpEnded() {
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: append([]string{
 				x.line(), f.mpEnd() + ", while the body was sent",
-			}}, true
+			}, f.besideTooLarge(x)...)}, true
 		}
 	}
 	return occurrence{}, false
@@ -127,17 +145,6 @@ func (f *facts) mpEnded() bool {
 func (f *facts) mpEnd() string {
 	u := f.Conn.UpstreamLeg
 	return fmt.Sprintf("the management point ended first (%s), after %d bytes to it and %d from it", u.End, u.BytesOut, u.BytesIn)
-}
-
-// smaller counts requests below the read-ahead that were answered well.
-func (f *facts) smaller(than *Exchange) int {
-	n := 0
-	for _, x := range f.requests {
-		if x != than && x.RequestSize <= readAhead && x.Status >= 200 && x.Status < 300 {
-			n++
-		}
-	}
-	return n
 }
 
 var postHandshake = rule{
@@ -306,7 +313,7 @@ var forbidden = rule{
 		substatus, who, why, do := f.likelySubstatus()
 		o := occurrence{
 			leg: traffic.UpstreamSide, who: who, sure: likely, exchange: x, do: do,
-			proof: []string{x.line(), substatus + " is likely: " + why}, notIt: f.clientFits(f.upstream.client),
+			proof: append([]string{x.line(), substatus + " is likely: " + why}, f.nonRoots()...), notIt: f.clientFits(f.upstream.client),
 		}
 		if f.neverAsked() {
 			o.who, o.sure = mpSide, possible
@@ -332,11 +339,43 @@ func (f *facts) likelySubstatus() (substatus, who, why string, do []string) {
 	if why, good := c.usage(x509.ExtKeyUsageClientAuth); !good {
 		return "403.16", proxySide, why, []string{"Give mpproxy a certificate with Client Authentication."}
 	}
-	why = "the certificate, issued by " + quote(c.issuer()) + ", is good as sent, so the stores of the management point's computer are the suspect; 403.13 if its CRL is out of the management point's reach"
+	why = "the chain is complete and valid as sent"
+	if !c.complete() {
+		why = "the certificate is valid as sent, and came without its root or intermediates"
+	}
+	why += ", issuer " + quote(c.issuer()) + ": so the store on the management point is the suspect, LocalMachine, not CurrentUser; 403.13 if its CRL is out of the management point's reach"
 	return "403.16", mpSide, why, []string{
 		"On the management point: import the root of " + c.issuer() + " into LocalMachine\\Root (not CurrentUser); importing it into the site's settings is not enough.",
 		"On the management point: Get-ChildItem Cert:\\LocalMachine\\Root | Where-Object { $_.Issuer -ne $_.Subject } must print nothing: a certificate that is no root in that store makes 403.16 too.",
 	}
+}
+
+var noChallenge = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-no-challenge", Ref: "N16", Severity: traffic.Error,
+		Title:  "The management point answers 401 and names no way to authenticate, so no agent can get in",
+		Why:    "A challenge is the first half of authentication. A 401 without one comes from IIS when every authentication of the folder is off, or from a module behind it: there is nothing that an agent could answer.",
+		Remedy: "On the management point: enable Anonymous Authentication for ccm_system, CCM_Incoming and SMS_MP, and Windows Authentication for ccm_system_windowsauth; where they are enabled, see that the identity of anonymous users has rights to the files.",
+		Moot:   []string{"upstream-unauthorized"},
+	},
+	check: "On the management point: IIS log, sc-status 401 with its substatus (2 configuration, 3 rights, 5 module); Get-WebConfiguration system.webServer/security/authentication/* for that folder.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.last()
+		if x == nil || x.Status != 401 || len(x.Challenges) > 0 || len(f.challenged()) > 0 {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{
+			x.line(), "the answer has no WWW-Authenticate field",
+		}, x.page()...)}, true
+	},
+}
+
+// page is what the page of the answer says, as lines of evidence.
+func (x *Exchange) page() []string {
+	if x.Message == nil {
+		return nil
+	}
+	return x.Message.Page
 }
 
 var unauthorized = rule{
@@ -352,20 +391,18 @@ var unauthorized = rule{
 		if x == nil || x.Status != 401 || len(f.challenged()) > 1 {
 			return occurrence{}, false
 		}
-		o := occurrence{leg: traffic.UpstreamSide, who: agentSide, sure: possible, exchange: x, proof: []string{x.line()}}
 		if len(x.Challenges) == 0 {
-			o.who = mpSide
-			o.proof = append(o.proof, "it names no way to authenticate: no WWW-Authenticate field")
-		} else {
-			o.proof = append(o.proof, "it asks for "+quote(strings.Join(x.Challenges, ", ")))
+			return occurrence{}, false
 		}
-		return o, true
+		return occurrence{leg: traffic.UpstreamSide, who: agentSide, sure: possible, exchange: x, proof: append([]string{
+			x.line(), "it asks for " + quote(strings.Join(x.Challenges, ", ")),
+		}, x.page()...)}, true
 	},
 }
 
 var serverError = rule{
 	kind: traffic.FindingKind{
-		Code: "upstream-server-error", Severity: traffic.Error,
+		Code: "upstream-server-error", Ref: "M18", Severity: traffic.Error,
 		Title:  "The management point answers with an error of its own",
 		Why:    "The request got through; what failed is behind IIS: an ISAPI module, the site's database, a full disk.",
 		Remedy: "Look into the management point's logs at this time: MP_*.log, mpcontrol.log, the failed request trace of IIS.",
@@ -376,7 +413,7 @@ var serverError = rule{
 		if x == nil {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{x.line()}}, true
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{x.line()}, x.page()...)}, true
 	},
 }
 

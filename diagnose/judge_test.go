@@ -136,7 +136,10 @@ func FuzzJudge(f *testing.F) {
 			hs.Err, hs.PassedThrough = "", true
 		}
 		x := Exchange{ID: 1, Method: "CCM_POST", Target: string(in), Status: 400 + int(shape)%120, Reason: err, Err: err}
-		for _, found := range Judge(Evidence{Conn: c, Exchanges: []Exchange{x}}) {
+		var h History
+		h.Add(&x)
+		h.AddConn(c)
+		for _, found := range Judge(Evidence{Conn: c, Exchanges: []Exchange{x}, History: &h}) {
 			if found.Kind == nil || len(found.Proof) == 0 || len(found.Do) == 0 || !strings.Contains("certain likely possible", found.Sure) || found.Sure == "" {
 				t.Fatalf("finding without content: %+v", found)
 			}

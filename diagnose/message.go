@@ -16,42 +16,46 @@ import (
 type Message struct {
 	// Kind is the kind of the request, ReplyKind that of its reply.
 	Kind, ReplyKind string
-	// Client is the agent's client id as written, Agent its name.
-	Client, Agent string
+	// Client is the agent's client id as written, Agent its name, Version the
+	// version of its program, "" when the message does not say.
+	Client, Agent, Version string
 	// Lints are what decode found in both messages.
 	Lints []traffic.Finding
 	// Registration is the Status of a registration's reply ("0" registered,
 	// "1" pending, "2" send again, "3" refused), "" without.
 	Registration string
-	// ReportType and Version are a report's, ReportType in lower case.
-	ReportType, Version string
+	// ReportType and ReportVersion are a report's, ReportType in lower case.
+	ReportType, ReportVersion string
 	// Certificates are the certificate fields of a registration as written.
 	Certificates []CertificateField
 	// Signatures are the request's, checked at depth Full.
 	Signatures []decode.Signature
+	// Key is the key that a registration registers, nil without. HintClient is
+	// the client id that its hint names, "" without a hint.
+	Key        *decode.Key
+	HintClient string
 	// Recipients are those who can open the reply, nil when it is not
 	// encrypted.
 	Recipients []decode.Recipient
 	// Packet is the request's packet of an upload, Ack the reply's.
 	Packet, Ack *decode.Packet
 	// Records is how many servers a location reply has records of, Places
-	// those that it names.
+	// those that a reply names: of lists of management points, locations and
+	// policy.
 	Records int
 	Places  []Place
 	// SiteCert and SiteKey are SHA-256 digests of the site's signing
-	// certificate and of its key as the reply writes them, "" without.
-	SiteCert, SiteKey string
+	// certificate and of its key as the reply writes them, "" without. MPCert
+	// is the same of the certificate of the management point MPName.
+	SiteCert, SiteKey, MPCert, MPName string
+	// Page is what an error page of the server says, its codes explained.
+	Page []string
+	// verify checks the request's signatures with keys from elsewhere.
+	verify func([]decode.Key) []decode.Signature
 }
 
 // CertificateField is a certificate in hex, in an element of a message.
 type CertificateField struct{ Element, Hex string }
-
-// Place is a server that a location reply names, and its scheme, "" when the
-// reply does not say.
-type Place struct{ Host, Scheme string }
-
-// maxPlaces is how many servers of one reply are kept.
-const maxPlaces = 100
 
 // MessageOf reads what the messages of an exchange say. The reply is nil when
 // there was none.
@@ -62,6 +66,7 @@ func MessageOf(request, reply *decode.Message) *Message {
 	m := &Message{
 		Kind: request.Kind, Client: request.Client, Agent: request.Agent, Lints: request.Findings,
 		Signatures: request.Signatures, Packet: request.Upload,
+		Key: request.SigningKey(), HintClient: request.HintClient(), verify: request.VerifyWith,
 	}
 	m.readRequest(request)
 	if reply == nil {
@@ -84,7 +89,10 @@ func (m *Message) readRequest(request *decode.Message) {
 	switch {
 	case isRegistration(m.Kind):
 		for e := range elements(text) {
-			if (e.name == "Signing" || e.name == "Encryption") && strings.TrimSpace(e.text) != "" {
+			switch {
+			case e.name == "AgentInformation":
+				m.Version = e.attr("AgentVersion")
+			case (e.name == "Signing" || e.name == "Encryption") && strings.TrimSpace(e.text) != "":
 				m.Certificates = append(m.Certificates, CertificateField{e.name, strings.TrimSpace(e.text)})
 			}
 		}
@@ -92,10 +100,12 @@ func (m *Message) readRequest(request *decode.Message) {
 		in := false
 		for e := range elements(text) {
 			switch {
+			case e.name == "ClientVersion":
+				m.Version = strings.TrimSpace(e.text)
 			case e.name == "ReportType":
 				m.ReportType, in = strings.ToLower(strings.TrimSpace(e.text)), true
 			case e.name == "Version" && in:
-				m.Version = strings.TrimSpace(e.text)
+				m.ReportVersion = strings.TrimSpace(e.text)
 			case e.name == "ReportHeader" || e.name == "Instance":
 				return
 			}
@@ -104,6 +114,8 @@ func (m *Message) readRequest(request *decode.Message) {
 }
 
 func (m *Message) readReply(reply *decode.Message) {
+	m.Page = pageWords(reply)
+	m.Places = placesOf(reply)
 	for e := range elements(reply.Text.String) {
 		switch {
 		case e.name == "ClientRegistrationResponse":
@@ -113,18 +125,16 @@ func (m *Message) readReply(reply *decode.Message) {
 			}
 		case e.name == "LocationRecord":
 			m.Records++
-		case m.Kind == "mp-list" && e.name == "MP" && len(m.Places) < maxPlaces:
-			m.Places = append(m.Places, Place{Host: e.attr("FQDN")})
-		case e.name == "URL" && len(m.Places) < maxPlaces:
-			if scheme, rest, found := strings.Cut(e.attr("Name"), "://"); found {
-				host, _, _ := strings.Cut(rest, "/")
-				m.Places = append(m.Places, Place{Host: host, Scheme: strings.ToLower(scheme)})
-			}
 		case m.Kind == "site-cert" && strings.TrimSpace(e.text) != "" && m.SiteCert == "":
 			m.SiteCert = digest(e.text)
 		case m.Kind == "trusted-key" && strings.TrimSpace(e.text) != "" && m.SiteKey == "",
 			m.Kind == "mp-key" && strings.EqualFold(e.name, "TrustedRootKey") && m.SiteKey == "":
 			m.SiteKey = digest(e.text)
+		case m.Kind == "mp-key" && strings.EqualFold(e.name, "MachineName"):
+			m.MPName = strings.TrimSpace(e.text)
+		case m.MPCert == "" && strings.TrimSpace(e.text) != "" && (m.Kind == "mp-key" && strings.EqualFold(e.name, "MPCertificate") ||
+			m.Kind == "mp-cert" && (e.name == "Certificate" || e.name == "Certificate1")):
+			m.MPCert = digest(e.text)
 		}
 	}
 }

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"mpproxy/decode"
 	"mpproxy/traffic"
 )
 
 // bitsRules are about uploads, [MC-BUP].
-var bitsRules = []rule{bitsElsewhere, bitsRefused, bitsCut, bitsGap}
+var bitsRules = []rule{reportLost, bitsElsewhere, bitsRefused, bitsUnheard, bitsCut, bitsGap, bitsUnclosed, bitsTwice}
 
 var bitsElsewhere = messageRule(traffic.FindingKind{
 	Code: "bits-elsewhere", Ref: "N24", Severity: traffic.Warning,
@@ -111,6 +112,9 @@ var bitsCut = rule{
 				o.leg, o.who = traffic.AgentSide, agentSide
 				o.proof[0] = strings.Replace(o.proof[0], "the management point's side", "the agent's side", 1)
 			}
+			if f.History.finished(x) {
+				o.proof = append(o.proof, "the agent went on with it: the end of the upload was acknowledged later")
+			}
 			return o, true
 		}
 		return occurrence{}, false
@@ -126,33 +130,100 @@ func (x *Exchange) announced() string {
 	return fmt.Sprintf(", of a fragment of %d bytes (%d to %d of %d)", p.To-p.From, p.From, p.To-1, p.Total)
 }
 
-var bitsGap = rule{
-	kind: traffic.FindingKind{
-		Code: "bits-piece-missing", Ref: "N23", Severity: traffic.Error,
-		Title:  "A piece of the agent's upload is missing",
-		Why:    "Fragments have to follow each other without a gap; the management point answers 416, or keeps a damaged file.",
-		Remedy: "Let the agent go on at the offset that the management point's last answer names (BITS-Received-Content-Range).",
-	},
-	check: "mpproxy show N: the upload's packets.",
-	test: func(f *facts) (occurrence, bool) {
-		next := map[string]int64{}
-		for _, x := range f.requests {
-			if x.Message == nil || x.Message.Packet == nil || x.Message.Packet.From < 0 || x.Status < 200 {
-				continue
-			}
-			p := x.Message.Packet
-			if at, known := next[p.Session]; known && p.From > at && x.Status < 300 {
-				return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, exchange: x, proof: []string{
-					fmt.Sprintf("exchange %d: the fragment begins at %d, the one before it ended at %d: %d bytes are missing", x.ID, p.From, at, p.From-at),
-				}}, true
-			}
-			if x.Status < 300 {
-				next[p.Session] = p.To
-			}
-			if ack := x.Message.Ack; ack != nil && ack.Next >= 0 {
-				next[p.Session] = ack.Next
-			}
+var bitsGap = uploadRule(traffic.FindingKind{
+	Code: "bits-piece-missing", Ref: "N23", Severity: traffic.Error,
+	Title:  "A piece of the agent's upload is missing",
+	Why:    "Fragments have to follow each other without a gap; the management point answers 416, or keeps a damaged file.",
+	Remedy: "Let the agent go on at the offset that the management point's last answer names (BITS-Received-Content-Range).",
+	Moot:   []string{"bits-not-closed"},
+}, "mpproxy show N: the upload's packets.", theAgent, func(u *upload) said { return u.gap })
+
+var bitsTwice = uploadRule(traffic.FindingKind{
+	Code: "bits-piece-twice", Ref: "N23", Severity: traffic.Info,
+	Title:  "The agent sent a piece of its upload again that was acknowledged already",
+	Why:    "The management point keeps what came first and writes only what is new, so nothing is lost if the bytes are the same; the agent did not take notice of an answer, or its file changed under it.",
+	Remedy: "If the upload is then refused or damaged: compare the fragments; the agent has to go on at the offset that the last answer names.",
+}, "mpproxy show N: the upload's packets.", theAgent, func(u *upload) said { return u.twice })
+
+var bitsUnheard = uploadRule(traffic.FindingKind{
+	Code: "bits-no-final-ack", Ref: "N23", Severity: traffic.Error,
+	Title:  "The end of the agent's upload was never acknowledged by the management point",
+	Why:    "The agent cannot know whether the file is there and sends it again, or gives up; the management point may have it.",
+	Remedy: "See who ended the connection, and whether the management point's worker process or a time limit on the way did; look for the file in the management point's inbox before a full report is asked for.",
+	Moot:   []string{"bits-cut", "upstream-left-request", "upstream-no-reply", "http-cut-short", "upstream-too-large"},
+}, "On the agent: bitsadmin /list /verbose; on the management point: IIS and HTTPERR logs at this time.", whoEnded, func(u *upload) said { return u.unheard })
+
+// uploadRule is a rule on what one field of the uploads says; who has to act.
+func uploadRule(k traffic.FindingKind, check string, who func(*facts) string, field func(*upload) said) rule {
+	return rule{kind: k, check: check, test: func(f *facts) (occurrence, bool) {
+		s, found := f.uploadSaid(field)
+		if !found {
+			return occurrence{}, false
 		}
-		return occurrence{}, false
+		who := who(f)
+		return occurrence{leg: legOf(who), who: who, sure: certain, proof: []string{s.text}, exchange: &Exchange{ID: s.at}}, true
+	}}
+}
+
+func theAgent(*facts) string { return agentSide }
+
+// whoEnded is the side that ended the connection.
+func whoEnded(f *facts) string {
+	if f.mpEnded() {
+		return mpSide
+	}
+	return agentSide
+}
+
+var bitsUnclosed = rule{
+	kind: traffic.FindingKind{
+		Code: "bits-not-closed", Ref: "N23", Severity: traffic.Warning,
+		Title:  "The agent has uploaded everything and never closed the upload",
+		Why:    "The management point takes the file into use only when the session is closed; until then, and for good when the session times out, the report does not exist for the site.",
+		Remedy: "Let the agent send Close-Session after the last acknowledgement; on a Windows agent: see whether its BITS job was cancelled.",
+	},
+	check: "On the agent: bitsadmin /list /verbose; in the capture: whether the close comes later.",
+	test: func(f *facts) (occurrence, bool) {
+		text, at, later := f.unclosed()
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, exchange: &Exchange{ID: at}, proof: []string{text}}
+		if later {
+			o.sure = likely
+			o.proof = append(o.proof, "the agent went on with other requests after that")
+		}
+		return o, text != ""
+	},
+}
+
+var reportLost = rule{
+	kind: traffic.FindingKind{
+		Code: "bits-lost-after-ack", Ref: "N23", Severity: traffic.Error,
+		Title:  "The management point stopped taking connections right after it had acknowledged the agent's report, which may be lost",
+		Why:    "An acknowledged report is only a file on the management point until it is filed. If the management point stops before that the agent does not know, and its next report is a delta: the site then has a gap.",
+		Remedy: "See why the management point stopped. When it is up again: look whether the report reached the site, else trigger a full inventory on the agent.",
+		Moot:   []string{"upstream-no-tcp", "upstream-unreachable", "upstream-no-reply"},
+	},
+	check: "On the management point: System log (WAS, service stops) at this time, its outboxes and MP_Hinv.log; on the site server: dataldr.log, missed delta.",
+	test: func(f *facts) (occurrence, bool) {
+		a, o, found := f.lost()
+		if !found {
+			return occurrence{}, false
+		}
+		until := "no connection was taken after that"
+		if !o.over.IsZero() {
+			until = "it took connections again " + o.over.Sub(o.first).Round(time.Second).String() + " later"
+		}
+		gap, unit := o.first.Sub(a.at), time.Second
+		if gap < time.Second {
+			unit = time.Millisecond
+		}
+		sure := possible
+		if gap <= atOnce {
+			sure = likely
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: sure, exchange: &Exchange{ID: a.exchange}, proof: []string{
+			fmt.Sprintf("%s of %s acknowledged (exchange %d, %s), no reply within %s: then the management point took no connection", a.what, a.agent, a.exchange, a.at.UTC().Format("15:04:05 UTC"), gap.Round(unit)),
+			fmt.Sprintf("%d connections were refused from %s to %s; %s", o.count, o.first.UTC().Format("15:04:05 UTC"), o.last.UTC().Format("15:04:05 UTC"), until),
+			"the next report of this agent is a delta: risk of a gap",
+		}}, true
 	},
 }

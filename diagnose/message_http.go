@@ -2,7 +2,6 @@ package diagnose
 
 import (
 	"fmt"
-	"net"
 	"strings"
 
 	"mpproxy/traffic"
@@ -84,9 +83,8 @@ var ownHealthCheck = rule{
 	check: "On the management point: mpcontrol.log, HttpSendRequestSync.",
 	test: func(f *facts) (occurrence, bool) {
 		x := f.answered(401, 403)
-		own, _, _ := net.SplitHostPort(f.Conn.UpstreamLeg.Address)
-		agent, _, _ := net.SplitHostPort(f.Conn.AgentLeg.Address)
-		if ip := net.ParseIP(own); x == nil || ip == nil || ip.IsLoopback() || own != agent || !strings.HasSuffix(strings.ToLower(x.path()), "/.sms_aut") {
+		own, agent := hostOf(f.Conn.UpstreamLeg.Address), hostOf(f.Conn.AgentLeg.Address)
+		if x == nil || !tellsComputers(own) || own != agent || !strings.HasSuffix(strings.ToLower(x.path()), "/.sms_aut") {
 			return occurrence{}, false
 		}
 		return occurrence{leg: traffic.AgentSide, who: mpSide, sure: certain, exchange: x, proof: []string{

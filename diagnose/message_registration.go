@@ -15,7 +15,7 @@ import (
 // registrationRules are about how an agent becomes known to its site.
 var registrationRules = []rule{
 	certificateBroken, signatureOrder, signatureUnfit, registrationRefused, registrationAgain, sentWhilePending, foreignEnvelope,
-	otherHash, noReply,
+	otherHash, noReply, hintNewKey,
 }
 
 // message finds the first exchange whose messages do this.
@@ -175,6 +175,13 @@ var foreignEnvelope = toldRule(traffic.FindingKind{
 	Why:    "Only the holder of the recipient's key can open it; the agent reports an error of decryption.",
 	Remedy: "Let the agent register again with the certificate that it has now; look for a second device with the same client id.",
 }, "mpproxy show N: the envelope's recipients.", mpSide)
+
+var hintNewKey = toldRule(traffic.FindingKind{
+	Code: toldHint, Ref: "N03", Severity: traffic.Info,
+	Title:  "The agent registers a new key without proof that it holds the one registered before: the site takes it for a new device",
+	Why:    "A client that changes its certificate sends a hint that is signed with the old key. Without that the site cannot tell it from another computer: it waits for approval, or makes a second record.",
+	Remedy: "Sign the hint (CCMClientID, CCMClientTimestamp) with the key of the registration that the site knows; if that key is gone, remove the old record and approve the new one.",
+}, "In the console: two records of one name, the conflicting records; on the management point: MP_RegistrationManager.log.", agentSide)
 
 var otherHash = toldRule(traffic.FindingKind{
 	Code: toldHash, Ref: "N06", Severity: traffic.Warning,

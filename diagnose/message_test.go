@@ -116,10 +116,28 @@ func TestOwnHealthCheck(t *testing.T) {
 func TestHistoryBounded(t *testing.T) {
 	var h History
 	for i := range maxHistory + 100 {
-		h.Add(&Exchange{ID: traffic.ExchangeID(i + 1), Message: &Message{Kind: "hinv", Client: big.NewInt(int64(i)).String(), Version: "1.0"}})
+		id, name := traffic.ExchangeID(i+1), big.NewInt(int64(i)).String()
+		h.Add(&Exchange{ID: id, Conn: traffic.ConnID(id), Agent: name, Method: "POST", Status: 200, Message: &Message{Kind: "hinv", Client: name, ReportVersion: "1.0"}})
+		h.Add(&Exchange{ID: id, Conn: traffic.ConnID(id), Status: 200, Message: &Message{Kind: "mp-key", MPCert: name, MPName: name, Places: []Place{{Host: name}}}})
+		h.Add(&Exchange{ID: id, Conn: traffic.ConnID(id), Method: "BITS_POST", Status: 200, Message: &Message{
+			Packet: &decode.Packet{Type: "close-session", Session: name}, Ack: &decode.Packet{ReplyURL: "/" + name},
+		}})
+		h.Add(&Exchange{ID: id, Status: 200, Message: &Message{Kind: "mp-list", Places: []Place{{Host: "mp01"}}}})
+		h.AddConn(&traffic.Conn{ID: traffic.ConnID(id), Opened: time.Unix(int64(id), 0), Agent: name, Upstream: "mp01", UpstreamLeg: traffic.Leg{BytesIn: int64(i % 2), End: []traffic.End{traffic.EndRefused, traffic.EndFIN}[i%2]}})
 	}
-	if len(h.agents) > maxHistory {
-		t.Errorf("%d agents are remembered", len(h.agents))
+	for what, n := range map[string]int{
+		"agents": len(h.agents), "addresses": len(h.addresses), "names": len(h.named), "certificates": len(h.mpCerts),
+		"sessions": len(h.uploads.sessions), "acknowledged reports": len(h.uploads.acked), "answers": len(h.uploads.replies),
+	} {
+		if n == 0 || n > maxHistory {
+			t.Errorf("%d %s are remembered", n, what)
+		}
+	}
+	if n := len(h.outages["mp01"]); n != maxOutages {
+		t.Errorf("%d outages are remembered", n)
+	}
+	if n := len(h.named["mp01"]); n != maxMentions {
+		t.Errorf("%d replies with one name are remembered", n)
 	}
 }
 

@@ -96,7 +96,7 @@ var tokenTime = messageLike(traffic.FindingKind{
 	Title:  "The agent's token has run out, or is not yet valid",
 	Why:    "An agent that was off for long (90 days) cannot renew its token; a wrong clock has the same effect.",
 	Remedy: "Set the agent's clock; else give it a new registration token (/regtoken) or a certificate.",
-	Moot:   []string{"upstream-unauthorized", "upstream-forbidden", "http-needs-https", "native-no-client-cert"},
+	Moot:   []string{"upstream-unauthorized", "upstream-no-challenge", "upstream-forbidden", "http-needs-https", "native-no-client-cert"},
 }, "On the agent: ClientIDManagerStartup.log and CCM_STS.log of the management point.", agentSide, certain,
 	func(x *Exchange) ([]string, bool) {
 		t := x.Token
@@ -116,7 +116,7 @@ var tokenRefused = rule{
 		Title:  "The management point or its gateway refuses the agent's token, which is in date: its issuer or audience is another one",
 		Why:    "A validator takes tokens of one issuer, audience and version: v1 of sts.windows.net and v2 of login.microsoftonline.com are not the same.",
 		Remedy: "Compare iss, aud and ver with those that the server app of the site expects (requestedAccessTokenVersion in its manifest).",
-		Moot:   []string{"upstream-unauthorized", "upstream-forbidden", "http-needs-https", "native-no-client-cert"},
+		Moot:   []string{"upstream-unauthorized", "upstream-no-challenge", "upstream-forbidden", "http-needs-https", "native-no-client-cert"},
 	},
 	check: "On the management point: CCM_STS.log, no appropriate token validator.",
 	test: func(f *facts) (occurrence, bool) {
@@ -151,7 +151,7 @@ var tokenMissing = rule{
 		Title:  "The agent shows neither certificate nor token on a path that wants one of them",
 		Why:    "With /mp the setup goes past the token path; with device tokens off in the server app none is issued (0x800703F0).",
 		Remedy: "Install without /mp, with /regtoken; or give the agent a client certificate. See that the site's server app issues device tokens.",
-		Moot:   []string{"upstream-unauthorized", "upstream-forbidden", "http-needs-https"},
+		Moot:   []string{"upstream-unauthorized", "upstream-no-challenge", "upstream-forbidden", "http-needs-https"},
 	},
 	check: "On the agent: ccmsetup.log; on the management point: CCM_STS.log.",
 	test: func(f *facts) (occurrence, bool) {

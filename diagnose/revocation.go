@@ -418,7 +418,7 @@ var ownClientCert = rule{
 			}
 			o.sure, o.proof = likely, []string{line}
 		}
-		o.proof = append(o.proof, fmt.Sprintf("mpproxy showed the certificate of %s, issued by %s (SHA-256 %s…)", quote(u.client.subject()), quote(u.client.issuer()), u.client.thumbprint()))
+		o.proof = append(o.proof, "mpproxy showed "+u.client.words())
 		if x := f.answered(403); x != nil {
 			o.exchange, o.proof = x, append(o.proof, x.line())
 		} else if u.alert.seen {

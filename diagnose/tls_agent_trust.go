@@ -16,7 +16,7 @@ import (
 // agentNameRules and agentTrustRules are about agents that refuse the
 // certificate that they are shown.
 var (
-	agentNameRules  = []rule{nameNotInCertificate}
+	agentNameRules  = []rule{nameNotInCertificate, nameHidden}
 	agentTrustRules = []rule{agentDistrusts, agentClock, agentAlert, silentAfterRequest, agentLeft, agentLeftIdle}
 )
 
@@ -46,7 +46,11 @@ var nameNotInCertificate = rule{
 		if good {
 			return occurrence{}, false
 		}
-		o := occurrence{leg: traffic.AgentSide, who: l.serverWho(), sure: likely, proof: []string{why, howItEnded(f)}, notIt: f.serverFits("name")}
+		given, bySite := f.givenName(name)
+		o := occurrence{leg: traffic.AgentSide, who: l.serverWho(), sure: likely, proof: append(append([]string{why}, given...), howItEnded(f)), notIt: f.serverFits("name")}
+		if bySite {
+			o.do = handedOut
+		}
 		if name != "" && l.says(tlsrecord.Client, refusals...) {
 			o.sure = certain
 		}
@@ -74,6 +78,40 @@ func (l *leg) byAddress() (why string, good bool) {
 		return "", true
 	}
 	return "the hello names no server, as when one is called by an address; the certificate has no address, but " + strings.Join(names(x), ", "), false
+}
+
+// handedOut is what to do about a name that the site itself gives to agents.
+var handedOut = []string{
+	"Issue the certificate with the name that the site hands out, each name as an entry of its own (in a request file: dns=a&dns=b, never \"a&b\" as one name); or correct the name where the site has it: the FQDN of the site system role, or the service name of the cloud management gateway. Agents take the new one with their next list.",
+}
+
+// nameHidden finds names that work only because mpproxy mints a certificate for
+// them.
+var nameHidden = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-name-hidden", Ref: "A04", Severity: traffic.Warning,
+		Title:  "The agent uses a name that is not in the management point's certificate: it gets in only because mpproxy's certificate has it",
+		Why:    "mpproxy mints a certificate for each name that agents ask for. Without mpproxy the agent would refuse the management point (CN_INVALID).",
+		Remedy: "Let the agent use a name that is in the certificate, or issue one with every name as an entry of its own.",
+	},
+	check: "mpproxy doctor --upstream https://NAME; on the agent without mpproxy: 12175 with flag 0x10 (CN_INVALID).",
+	test: func(f *facts) (occurrence, bool) {
+		l, u := f.agent, f.upstream
+		if l == nil || l.sealed || l.failed() || u == nil || u.failed() || len(f.requests) == 0 {
+			return occurrence{}, false
+		}
+		name := f.nameAsked()
+		why, good := u.server.name(name)
+		if ip := net.ParseIP(hostOf(name)); good || ip != nil || strings.EqualFold(name, "localhost") {
+			return occurrence{}, false
+		}
+		given, bySite := f.givenName(name)
+		o := occurrence{leg: traffic.AgentSide, who: mpSide, sure: certain, proof: append([]string{"the management point's certificate: " + why}, given...)}
+		if bySite {
+			o.do = handedOut
+		}
+		return o, true
+	},
 }
 
 // refusals are the alerts by which a peer may refuse a certificate for its name.

@@ -11,7 +11,7 @@ import (
 
 // agentVersionRules are about what agent and server cannot agree on before any
 // certificate is shown.
-var agentVersionRules = []rule{agentTooOld, agentOnlySHA1, noCommonCipher, alpnMismatch}
+var agentVersionRules = []rule{agentTooOld, agentOnlySHA1, noCommonCipher, alpnMismatch, agentNeedsOld}
 
 var agentTooOld = rule{
 	kind: traffic.FindingKind{
@@ -27,9 +27,30 @@ var agentTooOld = rule{
 		if l == nil || !l.says(tlsrecord.Server, 70) || l.tr.ClientHello() == nil {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, do: l.passedInstead("On the agent: install KB3140245 and set DefaultSecureProtocols to 0xA00."), proof: []string{
-			l.alertLine(), "the agent's highest version is " + l.hello().MaxVersion().String() + stackGuess(l.hello()),
-		}}, true
+		highest := l.hello().MaxVersion()
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, do: l.passedInstead("On the agent: install KB3140245 and set DefaultSecureProtocols to 0xA00 (0xAA0 keeps 1.0)."), proof: append([]string{
+			l.alertLine(), "the agent's highest version is " + highest.String() + stackGuess(l.hello()),
+		}, f.History.orphans(f.History.refusedUpTo(highest))...)}, true
+	},
+}
+
+// agentNeedsOld finds agents that get in only because old TLS is taken.
+var agentNeedsOld = rule{
+	kind: traffic.FindingKind{
+		Code: "tls-agent-needs-old", Ref: "A09", Severity: traffic.Warning,
+		Title:  "The agent offers nothing newer than TLS 1.1: it gets in now, and is shut out as soon as TLS 1.2 is the minimum",
+		Why:    "Windows up to Server 2012 leaves TLS 1.2 off for WinHTTP; XP and 2003 have none. Nothing in the site's console says which agents these are.",
+		Remedy: "Before TLS 1.0 and 1.1 are switched off: on the agents below install KB3140245 and set DefaultSecureProtocols to 0xA00 (0xAA0 keeps 1.0 and 1.1).",
+	},
+	check: "On the agent: HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Internet Settings\\WinHttp, DefaultSecureProtocols (and below Wow6432Node); SCHANNEL\\Protocols.",
+	test: func(f *facts) (occurrence, bool) {
+		l := f.agent
+		if l == nil || l.failed() || l.tr.ClientHello() == nil || l.hello().MaxVersion() >= tlsrecord.TLS12 {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: append([]string{
+			"the agent's highest version is " + l.hello().MaxVersion().String() + stackGuess(l.hello()) + "; " + l.serverName() + " took it",
+		}, f.History.orphans(tlsrecord.TLS12-1)...)}, true
 	},
 }
 

@@ -148,11 +148,29 @@ var mpTooNew = rule{
 			default:
 				return occurrence{}, false
 			}
-			return occurrence{who: proxySide, sure: certain, proof: []string{
+			o := occurrence{who: proxySide, sure: certain, proof: []string{
 				l.alertLine(), "mpproxy offered " + versionsOf(l.hello()),
-			}}, true
+			}}
+			if l.says(tlsrecord.Server, 70) {
+				o.proof = append(o.proof, f.shutOut(l.hello().MaxVersion())...)
+			}
+			return o, true
 		})
 	},
+}
+
+// shutOut says which agents a management point shuts out that has refused a
+// version, if its minimum is above that one.
+func (f *facts) shutOut(v tlsrecord.Version) []string {
+	mend := "on them: KB3140245, DefaultSecureProtocols 0xA00 or 0xAA0"
+	if v >= tlsrecord.TLS12 {
+		mend = "Windows has TLS 1.3 from Windows 11 and Server 2022 on"
+	}
+	lines := f.History.orphans(v)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("if the management point's minimum is above %s it shuts agents out too when they come without mpproxy: %s (%s)", v, lines[i], mend)
+	}
+	return lines
 }
 
 func versionsOf(h *tlsrecord.ClientHello) string {

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mpproxy/internal/tlsrecord"
@@ -77,7 +78,7 @@ var mpRefusesCertificate = rule{
 		}
 		o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{line}, do: refusalRemedy(code, l.client), notIt: f.clientFits(l.client)}
 		if len(l.client) > 0 {
-			o.proof = append(o.proof, fmt.Sprintf("%s showed the certificate of %s, issued by %s (SHA-256 %s…)", l.clientName(), quote(l.client.subject()), quote(l.client.issuer()), l.client.thumbprint()))
+			o.proof = append(o.proof, l.clientName()+" showed "+l.client.words())
 		}
 		if why, good := l.client.dates(l.at()); !good {
 			o.who = l.clientWho()
@@ -151,6 +152,35 @@ var mpRenegotiates = rule{
 	},
 }
 
+// nearCut is the size of a list of authorities, in bytes, from which on one that
+// was cut has to be reckoned with: 12228 before Windows 2008, 16384 since.
+const nearCut = 12_000
+
+// nonRoots says which of the authorities that the management point names are no
+// roots, by the certificates that were seen of them: http.sys names what stands
+// in the Trusted Root store, where only roots belong.
+func (f *facts) nonRoots() []string {
+	named := map[string]bool{}
+	for _, l := range f.legs() {
+		if l.serverWho() == mpSide {
+			_, names := l.authorities()
+			for _, n := range names {
+				named[n] = true
+			}
+		}
+	}
+	var out []string
+	for _, l := range f.legs() {
+		for _, c := range slices.Concat(l.server, l.client) {
+			if name := c.outline.Subject; named[name] && c.outline.Issuer != name {
+				named[name] = false
+				out = append(out, "among the authorities that the management point names is "+quote(name)+", which is no root ("+quote(c.outline.Issuer)+" has issued it): a certificate that is no root stands in its Trusted Root store, which makes 403.16 and 403.7 of good certificates")
+			}
+		}
+	}
+	return out
+}
+
 var mpAuthoritiesHuge = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-authorities-huge", Ref: "M20", Severity: traffic.Warning,
@@ -166,7 +196,7 @@ var mpAuthoritiesHuge = rule{
 				continue
 			}
 			size, names := l.authorities()
-			if size < 12_000 {
+			if size < nearCut {
 				continue
 			}
 			o := occurrence{leg: l.side, who: mpSide, sure: likely, proof: []string{
@@ -177,6 +207,7 @@ var mpAuthoritiesHuge = rule{
 					o.proof = append(o.proof, "the issuer of the agent's certificate, "+quote(issuers[0])+", is not in it: such an agent shows none")
 				}
 			}
+			o.proof = append(o.proof, f.nonRoots()...)
 			return o, true
 		}
 		return occurrence{}, false

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,11 +18,12 @@ import (
 
 // diagnoseCommand is "mpproxy diagnose".
 type diagnoseCommand struct {
-	File   string   `arg:"" type:"path" help:"The capture."`
-	Filter []string `arg:"" optional:"" help:"Only connections that carried such exchanges, as in: agent:PC-0419"`
-	JSON   bool     `help:"One JSON object a finding."`
-	UTC    bool     `name:"utc" help:"Print times in UTC in place of local ones."`
-	ASCII  bool     `name:"ascii" help:"Print ASCII only."`
+	File    string   `arg:"" type:"path" help:"The capture."`
+	Filter  []string `arg:"" optional:"" help:"Only connections that carried such exchanges, as in: agent:PC-0419"`
+	Earlier []string `type:"path" sep:"none" help:"A capture from before, to compare with: whether the site's certificates and keys have changed since, and which names agents were given. Several times, the oldest first." placeholder:"FILE"`
+	JSON    bool     `help:"One JSON object a finding."`
+	UTC     bool     `name:"utc" help:"Print times in UTC in place of local ones."`
+	ASCII   bool     `name:"ascii" help:"Print ASCII only."`
 	revocationFlags
 	FailOn string `enum:"never,info,warning,warn,error,i,W,E" default:"never" help:"Exit with 3 when something as bad was found: info, warning, error."`
 }
@@ -34,6 +36,11 @@ func (c *diagnoseCommand) Run(ctx context.Context, e *env) error {
 	}
 	defer s.Close()
 	d := newDiagnosis(s)
+	for _, file := range c.Earlier {
+		if err := d.earlier(ctx, file); err != nil {
+			return err
+		}
+	}
 	if len(c.Filter) > 0 {
 		if err := d.only(ctx, c.Filter); err != nil {
 			return err
@@ -103,6 +110,19 @@ type diagnosis struct {
 
 func newDiagnosis(s *capture.Store) *diagnosis {
 	return &diagnosis{store: s, survey: evidence.New(s, nil), folding: &diagnose.Folding{}}
+}
+
+// earlier learns from a capture that was made before.
+func (d *diagnosis) earlier(ctx context.Context, file string) error {
+	s, err := openStore(file)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := d.survey.Earlier(ctx, s, filepath.Base(file)); err != nil {
+		return fmt.Errorf("read %s, to compare with: %w", file, err)
+	}
+	return nil
 }
 
 // only takes the connections that carried certain exchanges.

@@ -239,7 +239,11 @@ func (c *closings) Take(e traffic.Event) {
 // turn, the last one again and again. A nil configuration is plain HTTP.
 func mpThat(t *testing.T, cfg *tls.Config, replies ...string) proxy.Target {
 	t.Helper()
-	return mpRaw(t, cfg != nil, func(c net.Conn) {
+	return mpRaw(t, cfg != nil, serveReplies(cfg, replies...))
+}
+
+func serveReplies(cfg *tls.Config, replies ...string) func(net.Conn) {
+	return func(c net.Conn) {
 		defer c.Close()
 		if cfg != nil {
 			c = tls.Server(c, cfg)
@@ -259,13 +263,19 @@ func mpThat(t *testing.T, cfg *tls.Config, replies ...string) proxy.Target {
 				return
 			}
 		}
-	})
+	}
 }
 
 // mpRaw listens as a management point whose connections are handled by hand.
 func mpRaw(t *testing.T, secure bool, handle func(net.Conn)) proxy.Target {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return mpAt(t, "127.0.0.1", secure, handle)
+}
+
+// mpAt is the same at another address of loopback.
+func mpAt(t *testing.T, host string, secure bool, handle func(net.Conn)) proxy.Target {
+	t.Helper()
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -554,8 +564,9 @@ type labCase struct {
 	conns     int
 	timeout   time.Duration
 	// also is a further finding that has to be there, proof a part of the first
-	// one's evidence, lacks a part that no evidence may have.
-	also, proof, lacks string
+	// one's evidence, lacks a part that no evidence may have, ruled a part of
+	// what the first one rules out.
+	also, proof, lacks, ruled string
 	// records keeps TLS as it crosses the wire.
 	records bool
 }
@@ -585,6 +596,31 @@ func reply(status string, fields ...string) string {
 	return "HTTP/1.1 " + status + "\r\n" + strings.Join(append(fields, "Content-Length: 0"), "\r\n") + "\r\n\r\n"
 }
 
+// mpListReply answers with a list of these management points.
+func mpListReply(names ...string) string {
+	list := "<MPList>"
+	for _, n := range names {
+		list += `<MP Name="MP" FQDN="` + n + `"><Version>9128</Version><Capabilities SchemaVersion="1.0"><Property Name="SSLState" Value="31"/></Capabilities></MP>`
+	}
+	list += "</MPList>"
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n%s", len(list), list)
+}
+
+// asked is a request of this program.
+func asked(program string) string {
+	return strings.Replace(labRequest, "\r\n\r\n", "\r\nUser-Agent: "+program+"\r\n\r\n", 1)
+}
+
+// oldAgents are one agent with TLS 1.0 and one with TLS 1.1 at most.
+func oldAgents(t *testing.T, l *lab, addr string) {
+	for from, max := range map[string]uint16{"127.0.0.2": tls.VersionTLS10, "127.0.0.3": tls.VersionTLS11} {
+		c := tls.Client(dialFrom(t, from, addr), &tls.Config{ServerName: mpName, RootCAs: l.mpproxy.Pool(), MinVersion: tls.VersionTLS10, MaxVersion: max})
+		_, _ = io.WriteString(c, labRequest)
+		_, _ = c.Read(make([]byte, 1))
+		c.Close()
+	}
+}
+
 func post(size int) string {
 	return fmt.Sprintf("CCM_POST /ccm_system/request HTTP/1.1\r\nHost: mp01.lab.example\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
 }
@@ -598,6 +634,7 @@ func labCases() []labCase {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, l.site.Pool()
 	}
 	request := func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequestClientCert }
+	asksOfMany := func(t *testing.T, l *lab) proxy.Target { return manyAuthorities(t, l, tls.RequestClientCert) }
 	return []labCase{
 		// The agent refuses what it is shown.
 		{name: "distrust, Go, TLS 1.2", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", agent: site12},
@@ -640,6 +677,23 @@ func labCases() []labCase {
 		{name: "Enhanced HTTP, passed through, a tool does not trust it", ref: "A01", leg: agentLeg, who: "agent", sure: "certain", also: "M07", listener: sealed, mp: enhancedHTTP, agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
 		{name: "expired, passed through, TLS 1.3", ref: "A05", leg: agentLeg, who: "mp", sure: "likely", proof: "only the agent has seen it", listener: sealed, mp: mpWith(past), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_3")},
 		{name: "wrong usage, passed through, TLS 1.3", ref: "A07", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, mp: mpWith(forClients), agent: openssl("-CAfile", "site.pem", "-purpose", "sslserver", "-verify_return_error", "-tls1_3")},
+		{name: "wrong name, from a list that the site gave out", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", proof: "the agent got the name \"cmg.cloudapp.example\" from the MP list (MPLIST) of exchange 1", conns: 2, listener: shows(nil), mp: mpCfg(request, mpListReply("cmg.cloudapp.example", mpName)), agent: func(t *testing.T, l *lab, addr string) {
+			site12(t, l, addr)
+			goAgent(trustsSite(func(c *tls.Config) { c.ServerName = "cmg.cloudapp.example" }))(t, l, addr)
+		}},
+		{name: "wrong name, from a list that another agent got", ref: "A04", leg: agentLeg, who: "proxy", sure: "likely", proof: "which went to 127.0.0.1", conns: 2, listener: shows(nil), mp: mpCfg(request, mpListReply("CMG.cloudapp.example", mpName)), agent: func(t *testing.T, l *lab, addr string) {
+			site12(t, l, addr)
+			c := tls.Client(dialFrom(t, "127.0.0.2", addr), &tls.Config{ServerName: "cmg.cloudapp.example", RootCAs: l.site.Pool(), InsecureSkipVerify: true})
+			if err := c.Handshake(); err != nil {
+				t.Error(err)
+			}
+			c.Close()
+		}},
+		{name: "wrong name, not from the site", ref: "A04", leg: agentLeg, who: "proxy", sure: "certain", proof: "from its installation, from the directory", conns: 2, listener: shows(nil), mp: mpCfg(request, mpListReply(mpName, "mp02.lab.example")), agent: func(t *testing.T, l *lab, addr string) {
+			site12(t, l, addr)
+			goAgent(trustsSite(func(c *tls.Config) { c.ServerName = "alias.lab.example" }))(t, l, addr)
+		}},
+		{name: "name that only mpproxy's certificate has", ref: "A04", leg: agentLeg, who: "mp", sure: "certain", proof: "alias.lab.example was asked for", agent: goAgent(func(_ *testing.T, _ *lab, c *tls.Config) { c.ServerName = "alias.lab.example" })},
 		{name: "expired, Go", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(past), agent: site12},
 		{name: "expired, Go, TLS 1.3", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(past), agent: goAgent(trustsSite(nil))},
 		{name: "not yet valid, openssl", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(future), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
@@ -689,6 +743,17 @@ func labCases() []labCase {
 			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 		})},
 		{name: "TLS 1.0 only, openssl", ref: "A09", leg: agentLeg, who: "agent", sure: "certain", agent: openssl("-tls1", "-cipher", "ALL@SECLEVEL=0")},
+		{name: "TLS 1.0 only, two agents", ref: "A09", leg: agentLeg, who: "agent", sure: "certain", proof: "2 agents offer nothing newer than TLS 1.1: 127.0.0.2 TLS 1.0, 127.0.0.3 TLS 1.1", conns: 3, agent: func(t *testing.T, l *lab, addr string) {
+			goAgent(nil)(t, l, addr)
+			oldAgents(t, l, addr)
+		}},
+		{name: "TLS 1.0 only, let in", ref: "A09", leg: agentLeg, who: "agent", sure: "certain", proof: "2 of them got in here", conns: 3, listener: func(*testing.T, *lab) proxy.Listener {
+			return proxy.Listener{Scheme: proxy.HTTPS, Profile: proxy.Legacy}
+		}, agent: func(t *testing.T, l *lab, addr string) {
+			goAgent(nil)(t, l, addr)
+			oldAgents(t, l, addr)
+		}},
+		{name: "TLS 1.0 only, passed through", ref: "A09", leg: agentLeg, who: "agent", sure: "certain", proof: "2 agents offer nothing newer than TLS 1.1", conns: 2, listener: sealed, agent: oldAgents},
 		{name: "RSA key exchange only", ref: "A10", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(func(_ *testing.T, _ *lab, c *tls.Config) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
 		})},
@@ -710,6 +775,8 @@ func labCases() []labCase {
 		{name: "no certificate, TLS 1.3", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", mp: mpCfg(requireAny), upstream: upTo13, agent: goAgent(nil)},
 		{name: "no certificate, 403 with a reason", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", mp: mpCfg(request, reply("403 Client certificate required")), agent: curl("--cacert", "mpproxy.pem")},
 		{name: "no certificate, 403", ref: "A12", leg: agentLeg, who: "agent", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), agent: openssl("-CAfile", "mpproxy.pem", "-tls1_2")},
+		{name: "no certificate, from 5.00.9049 on", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", proof: "the agent is 5.00.9058.1000 (User-Agent of exchange 1): from 5.00.9049 on its setup offers a PKI certificate on the internet only with /UsePKICert", mp: mpCfg(request, reply("403 Client certificate required")), agent: goAgent(nil, asked("ccmsetup/5.00.9058.1000"))},
+		{name: "no certificate, older agent", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", ruled: "the agent is 5.00.8968.1000", mp: mpCfg(requireAny), agent: goAgent(nil, asked("ccmsetup 5.00.8968.1000"))},
 		{name: "no certificate, passed through", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, mp: mpCfg(requireAny), agent: site12},
 		{name: "certificate held back for the list of authorities", ref: "A13", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, conns: 2, mp: func(t *testing.T, l *lab) proxy.Target {
 			cert := l.cert(t, l.site, nil)
@@ -741,11 +808,25 @@ func labCases() []labCase {
 			}
 			c.Certificates = []tls.Certificate{l.certFor(t, l.site, key, forClients)}
 		})},
+		{name: "no certificate, and a list of authorities near the cut, passed through", ref: "A13", also: "M20", leg: agentLeg, who: "mp", sure: "possible", proof: "near the cut at 16384", listener: sealed, mp: func(t *testing.T, l *lab) proxy.Target { return manyAuthorities(t, l, tls.RequireAnyClientCert) }, agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+			trustsSite(max12)(t, l, c)
+			c.Certificates = []tls.Certificate{l.agentCert(t, l.odd, nil)}
+		})},
+		{name: "the management point's own check", ref: "A12", leg: agentLeg, who: "mp", sure: "likely", proof: "this is its health check, not an agent", mp: func(t *testing.T, l *lab) proxy.Target {
+			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}, ClientAuth: tls.RequestClientCert}
+			return mpAt(t, "127.0.0.9", true, serveReplies(cfg, reply("403 Forbidden")))
+		}, agent: func(t *testing.T, l *lab, addr string) {
+			t.Helper()
+			c := tls.Client(dialFrom(t, "127.0.0.9", addr), &tls.Config{ServerName: mpName, RootCAs: l.mpproxy.Pool()})
+			_, _ = io.WriteString(c, labRequest)
+			_, _ = c.Read(make([]byte, 1))
+			c.Close()
+		}},
 		{name: "agent certificate expired", ref: "A14", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(past))},
 		{name: "agent certificate not yet valid", ref: "A14", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(future))},
 		{name: "agent certificate for servers", ref: "A15", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(forServers))},
 		{name: "agent certificate may not sign", ref: "A16", leg: agentLeg, who: "agent", sure: "certain", agent: goAgent(withCert(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }))},
-		{name: "agent certificate of an unknown root, passed through", ref: "A17", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
+		{name: "agent certificate of an unknown root, passed through", ref: "A17", leg: agentLeg, who: "mp", sure: "certain", proof: "(thumbprint ", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
 			cert := l.agentCert(t, l.odd, nil)
 			trustsSite(max12)(t, l, c)
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
@@ -854,6 +935,7 @@ func labCases() []labCase {
 		{name: "TLS 1.0 only", ref: "M08", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(func(_ *lab, c *tls.Config) {
 			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 		}), agent: goAgent(nil)},
+		{name: "TLS 1.3 only", ref: "M08", leg: mpLeg, who: "proxy", sure: "certain", proof: "1 agent offers nothing newer than TLS 1.2: 127.0.0.1 TLS 1.2", mp: mpCfg(func(_ *lab, c *tls.Config) { c.MinVersion = tls.VersionTLS13 }), agent: goAgent(func(_ *testing.T, _ *lab, c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })},
 		{name: "RSA key exchange only", ref: "M09", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(func(_ *lab, c *tls.Config) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
 		}), agent: goAgent(nil)},
@@ -909,11 +991,23 @@ func labCases() []labCase {
 		{name: "misses the agent's certificate, passed through, TLS 1.3", ref: "M12", leg: agentLeg, who: "mp", sure: "possible", proof: "without a certificate", listener: sealed, mp: mpCfg(requireAny), agent: goAgent(trustsSite(nil))},
 		{name: "mpproxy has no certificate, TLS 1.2", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), agent: goAgent(withCert(nil))},
 		{name: "mpproxy has no certificate, TLS 1.3", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), upstream: upTo13, agent: goAgent(withCert(nil))},
-		{name: "a list of authorities near the cut", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", mp: manyAuthorities, agent: goAgent(nil)},
-		{name: "a list of authorities near the cut, TLS 1.3", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", proof: "Lab Site CA\", is not in it", mp: manyAuthorities, upstream: upTo13, agent: goAgent(withCert(nil))},
+		{name: "a list of authorities near the cut", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", mp: asksOfMany, agent: goAgent(nil)},
+		{name: "a list of authorities near the cut, TLS 1.3", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", proof: "Lab Site CA\", is not in it", mp: asksOfMany, upstream: upTo13, agent: goAgent(withCert(nil))},
 
 		// What the management point answers.
 		{name: "403 with a good certificate", lacks: "because of that", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
+		{name: "403, and an intermediate among the authorities named", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", proof: "which is no root (\"CN=Lab Site CA", mp: func(t *testing.T, l *lab) proxy.Target {
+			issuing := l.intermediate(t, l.site)
+			pool := x509.NewCertPool()
+			pool.AddCert(issuing.Cert)
+			cert := l.cert(t, l.site, nil)
+			cert.Certificate = append(cert.Certificate, issuing.Cert.Raw)
+			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, ClientCAs: pool}, reply("403 Forbidden"))
+		}, upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
+			cert := l.agentCert(t, l.intermediate(t, l.site), nil)
+			return proxy.UpstreamTLS{Roots: l.site.Pool(), Certificate: &cert}
+		}, agent: goAgent(withCert(nil))},
+		{name: "location reply with another management point", ref: "N12", leg: mpLeg, sure: "certain", proof: "\"mp09.lab.example\", scheme not said, not in the certificate that this management point shows", mp: mpCfg(request, "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 53\r\n\r\n<MPLocation MP=\"mp09.lab.example\" SiteCode=\"LAB\"  />\n"), agent: goAgent(nil, strings.Replace(labRequest, "mplist", "MPLOCATION&ir=192.0.2.7", 1))},
 		{name: "403 with an expired certificate", ref: "M14", also: "M15", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, past), agent: goAgent(withCert(nil))},
 		{name: "sent on to HTTPS", ref: "N10", leg: mpLeg, who: "agent", sure: "certain", listener: plain, mp: mpPlainReplies(reply("302 Found", "Location: https://mp01.lab.example/SMS_MP/.sms_aut?mplist")), agent: rawAgent(labRequest, fin)},
 		{name: "403 over HTTP, the agent with TLS", ref: "N10", leg: mpLeg, who: "proxy", sure: "likely", mp: mpPlainReplies(reply("403 Forbidden")), agent: goAgent(nil)},
@@ -923,9 +1017,24 @@ func labCases() []labCase {
 			return to
 		}, agent: rawAgent(labRequest, wait)},
 		{name: "403 over HTTP", ref: "N10", leg: mpLeg, who: "agent", sure: "likely", listener: plain, mp: mpPlainReplies(reply("403 Forbidden")), agent: rawAgent(labRequest, fin)},
+		{name: "413 after small bodies on another connection", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", proof: "bodies below 48 KB from the same agent passed: 2 requests on all its connections, the largest with 40088 bytes", conns: 2, mp: mpCfg(request, reply("200 OK"), reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: func(t *testing.T, l *lab, addr string) {
+			goAgent(withCert(nil), post(100), post(40_000))(t, l, addr)
+			goAgent(withCert(nil), labRequest, labRequest, post(80_000))(t, l, addr)
+		}},
+		{name: "413 although mpproxy primed", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", proof: "mpproxy primed this connection (--prime)", mp: mpCfg(request, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
+			u := upstreamWith(siteCA, 0, nil)(t, l)
+			u.Prime = true
+			return u
+		}, agent: goAgent(withCert(nil), post(80_000))},
 		{name: "413", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil), post(100), post(80_000))},
 		{name: "401 again and again", ref: "M17", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate")), agent: goAgent(nil, labRequest, labRequest, labRequest)},
 		{name: "401 once, then good", ref: "N16", leg: mpLeg, sure: "certain", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate", "WWW-Authenticate: NTLM"), reply("200 OK")), agent: goAgent(nil, labRequest, labRequest)},
+		{name: "401 without a challenge", ref: "N16", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(request, reply("401 Unauthorized")), agent: goAgent(nil)},
+		{name: "list by names that the certificate lacks", ref: "N12", leg: mpLeg, who: "mp", sure: "likely", proof: "old.lab.example was asked for; the certificate has mp01.lab.example", mp: mpCfg(request, mpListReply("old.lab.example", "older.lab.example")), agent: goAgent(nil)},
+		{name: "list of management points for plain HTTP alone", ref: "N12", leg: mpLeg, who: "mp", sure: "likely", proof: "the agent came by https, and the reply names only servers by http", mp: mpCfg(request, strings.Replace(mpListReply(mpName), `"31"`, `"0" `, 1)), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
+		{name: "list with three management points", ref: "N12", leg: mpLeg, sure: "certain", proof: "\"mp02.lab.example\", https (SSLState 31, binary 11111), not in the certificate that this management point shows", mp: mpCfg(request, mpListReply(mpName, "mp02.lab.example", "mp03.lab.example")), agent: goAgent(nil)},
+		{name: "HTTP in, HTTPS out", ref: "P02", leg: mpLeg, who: "proxy", sure: "certain", listener: plain, agent: rawAgent(labRequest, fin)},
+		{name: "HTTPS in, HTTP out", ref: "P02", leg: mpLeg, who: "proxy", sure: "certain", mp: mpPlainReplies(reply("200 OK")), agent: goAgent(nil)},
 		{name: "503 of http.sys", ref: "M18", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("503 Service Unavailable", "Server: Microsoft-HTTPAPI/2.0")), agent: rawAgent(labRequest, fin)},
 		{name: "503 without a sign of http.sys", ref: "M18", leg: mpLeg, who: "mp", sure: "likely", listener: plain, mp: mpPlainReplies(reply("503 Service Unavailable")), agent: rawAgent(labRequest, fin)},
 		{name: "PROPFIND is unknown", ref: "M19", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("501 Not Implemented")), agent: rawAgent("PROPFIND /SMS_DP_SMSPKG$/ HTTP/1.1\r\nHost: mp01.lab.example\r\n\r\n", fin)},
@@ -939,7 +1048,7 @@ func labCases() []labCase {
 				rst(raw.(*net.TCPConn))
 			})
 		}, agent: goAgent(nil)},
-		{name: "TLS 1.3, 500 at the first request", ref: "", also: "M11", leg: mpLeg, who: "mp", sure: "certain", upstream: upTo13, mp: mpCfg(func(*lab, *tls.Config) {}, reply("500 Internal Server Error")), agent: goAgent(nil)},
+		{name: "TLS 1.3, 500 at the first request", ref: "M18", also: "M11", leg: mpLeg, who: "mp", sure: "certain", upstream: upTo13, mp: mpCfg(func(*lab, *tls.Config) {}, reply("500 Internal Server Error")), agent: goAgent(nil)},
 		{name: "TLS 1.3, reset at the first request, passed through", ref: "M11", leg: agentLeg, who: "mp", sure: "possible", listener: sealed, mp: func(t *testing.T, l *lab) proxy.Target {
 			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}}
 			return mpRaw(t, true, func(raw net.Conn) {
@@ -955,7 +1064,7 @@ func labCases() []labCase {
 			})
 		}, agent: goAgent(nil, post(8_000_000))},
 		{name: "401 and nothing more", ref: "", leg: mpLeg, who: "agent", sure: "possible", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate")), agent: goAgent(nil)},
-		{name: "500", ref: "", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("500 Internal Server Error")), agent: rawAgent(labRequest, fin)},
+		{name: "500", ref: "M18", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("500 Internal Server Error")), agent: rawAgent(labRequest, fin)},
 		{name: "agent gave up waiting", ref: "", leg: agentLeg, who: "agent", sure: "certain", listener: plain, mp: func(t *testing.T, _ *lab) proxy.Target {
 			return mpRaw(t, false, func(c net.Conn) { _, _ = io.Copy(io.Discard, c); c.Close() })
 		}, agent: rawAgent(labRequest, fin)},
@@ -996,7 +1105,8 @@ func enhancedHTTP(t *testing.T, l *lab) proxy.Target {
 }
 
 // manyAuthorities asks for a certificate of one of very many.
-func manyAuthorities(t *testing.T, l *lab) proxy.Target {
+func manyAuthorities(t *testing.T, l *lab, asks tls.ClientAuthType) proxy.Target {
+	t.Helper()
 	pool := x509.NewCertPool()
 	for i := range 260 {
 		c := l.cert(t, l.site, func(c *x509.Certificate) {
@@ -1008,7 +1118,7 @@ func manyAuthorities(t *testing.T, l *lab) proxy.Target {
 		}
 		pool.AddCert(parsed)
 	}
-	return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}, ClientAuth: tls.RequestClientCert, ClientCAs: pool})
+	return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}, ClientAuth: asks, ClientCAs: pool})
 }
 
 func rawMP(handle func(net.Conn)) func(*testing.T, *lab) proxy.Target {
@@ -1183,6 +1293,9 @@ func TestLab(t *testing.T) {
 				if c.lacks != "" && strings.Contains(strings.Join(g.Example.Proof, "\n"), c.lacks) {
 					t.Errorf("the evidence has %q: %q", c.lacks, g.Example.Proof)
 				}
+			}
+			if c.ruled != "" && !slices.ContainsFunc(first.NotIt, func(r diagnose.Ruled) bool { return strings.Contains(r.Why, c.ruled) }) {
+				t.Errorf("not ruled out: %q", c.ruled)
 			}
 			for _, g := range groups[1:] {
 				if g.MootBy == "" && g.Example.Sure == "certain" && g.Example.Kind.Severity > traffic.Info {

@@ -20,6 +20,7 @@ import (
 	"unicode/utf16"
 
 	"mpproxy/capture"
+	"mpproxy/diagnose"
 	"mpproxy/traffic"
 )
 
@@ -31,8 +32,11 @@ type field struct {
 	recorder *capture.Recorder
 	store    *capture.Store
 	conn     traffic.ConnID
+	agent    string
 	last     traffic.ExchangeID
 	now      time.Time
+	// earlier are captures to compare with.
+	earlier []*field
 }
 
 func newField(t *testing.T) *field {
@@ -56,11 +60,43 @@ func newField(t *testing.T) *field {
 // connect opens a plain connection for the exchanges that follow.
 func (f *field) connect(agent string) {
 	f.conn++
+	f.agent, f.now = agent, f.now.Add(time.Second)
+	f.recorder.Take(traffic.ConnOpened{Conn: f.lastConn()})
+}
+
+// close ends the connection, as its agent does.
+func (f *field) close() { f.closed(f.lastConn()) }
+
+// refuse is a connection for which the management point could not be reached.
+func (f *field) refuse(agent string) {
+	f.connect(agent)
+	c := f.lastConn()
+	c.UpstreamLeg.End, c.UpstreamLeg.Err = traffic.EndRefused, "dial tcp 198.51.100.5:80: connect: connection refused"
+	f.add(get("/SMS_MP/.sms_aut?MPLIST"), nil)
+	f.closed(c)
+}
+
+func (f *field) lastConn() traffic.Conn {
+	return traffic.Conn{
+		ID: f.conn, Listener: "http://127.0.0.1:8080", Mode: "reverse", Agent: f.agent, Upstream: "mp01.lab.example:80",
+		Opened: f.now, AgentLeg: traffic.Leg{Address: f.agent, BytesIn: 1}, UpstreamLeg: traffic.Leg{Address: "198.51.100.5:80"},
+	}
+}
+
+func (f *field) closed(c traffic.Conn) {
 	f.now = f.now.Add(time.Second)
-	f.recorder.Take(traffic.ConnOpened{Conn: traffic.Conn{
-		ID: f.conn, Listener: "http://127.0.0.1:8080", Mode: "reverse", Agent: agent, Upstream: "mp01.lab.example:80",
-		Opened: f.now, AgentLeg: traffic.Leg{Address: agent, BytesIn: 1}, UpstreamLeg: traffic.Leg{Address: "198.51.100.5:80"},
-	}})
+	c.Closed, c.AgentLeg.End, c.AgentLeg.EndedAt, c.UpstreamLeg.EndedAt = f.now, traffic.EndFIN, f.now, f.now
+	if c.UpstreamLeg.End == traffic.EndOpen {
+		c.UpstreamLeg.End, c.UpstreamLeg.BytesIn = traffic.EndProxy, 1
+	}
+	f.recorder.Take(traffic.ConnClosed{Conn: c})
+}
+
+// before is a capture that was made earlier.
+func (f *field) before() *field {
+	e := newField(f.t)
+	f.earlier = append(f.earlier, e)
+	return e
 }
 
 // add records one exchange.
@@ -178,7 +214,13 @@ func identity(t *testing.T) (string, *rsa.PrivateKey) {
 // reversed is the order of bytes of Windows.
 func signedRegistration(t *testing.T, certificate string, key *rsa.PrivateKey, hash crypto.Hash, reversed bool) []byte {
 	t.Helper()
-	data := `<Data RequestType="Registration" SMSID="` + smsid + `"><AgentInformation AgentIdentity="CCMSetup.exe" AgentVersion="5.00.9128.1000"/><Certificates><Signing Encoding="HexBinary" KeyType="1">` + certificate + `</Signing></Certificates></Data>`
+	return registrationWith(t, certificate, "", key, hash, reversed)
+}
+
+// registrationWith is a signed registration with a further element.
+func registrationWith(t *testing.T, certificate, more string, key *rsa.PrivateKey, hash crypto.Hash, reversed bool) []byte {
+	t.Helper()
+	data := `<Data RequestType="Registration" SMSID="` + smsid + `"><AgentInformation AgentIdentity="CCMSetup.exe" AgentVersion="5.00.9128.1000"/><Certificates><Signing Encoding="HexBinary" KeyType="1">` + certificate + `</Signing></Certificates>` + more + `</Data>`
 	h := hash.New()
 	h.Write([]byte(strings.TrimSuffix(wide(data), "\x00\x00")))
 	signature, err := rsa.SignPKCS1v15(nil, key, hash, h.Sum(nil))
@@ -191,12 +233,41 @@ func signedRegistration(t *testing.T, certificate string, key *rsa.PrivateKey, h
 	return ask("MP_ClientRegistration", fmt.Sprintf("<ClientRegistrationRequest>%s<Signature><SignatureValue>%X</SignatureValue></Signature></ClientRegistrationRequest>", data, signature))
 }
 
+// hinted is a registration of this identity with the hint of a known client,
+// which is signed with a key of its own.
+func hinted(t *testing.T, certificate string, key, hint *rsa.PrivateKey) []byte {
+	t.Helper()
+	sign := func(value string) string {
+		h := crypto.SHA256.New()
+		h.Write([]byte(wide(value)))
+		signature, err := rsa.SignPKCS1v15(nil, hint, crypto.SHA256, h.Sum(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Reverse(signature)
+		return fmt.Sprintf("%X", signature)
+	}
+	text := "CCMClientID: " + smsid + "\r\nCCMClientIDSignature: " + sign(smsid) + "\r\nCCMClientTimestamp: 2026-05-04T10:41:00Z\r\nCCMClientTimestampSignature: " + sign("2026-05-04T10:41:00Z") + "\r\nCCMAuthHeaderType: 1;2\r\n"
+	return registrationWith(t, certificate, "<RegistrationHint>"+text+"</RegistrationHint>", key, crypto.SHA256, true)
+}
+
 func inventory(kind, version, value string) []byte {
 	return post("MP_HinvEndpoint", `<Report><ReportHeader><Identification><Machine><ClientID>`+smsid+`</ClientID></Machine></Identification><ReportDetails><ReportContent>Inventory Data</ReportContent><ReportType>`+kind+`</ReportType><Date>20260504104100.000000+000</Date><Version>`+version+`</Version><Format>1.1</Format></ReportDetails><InventoryAction ActionType="Predefined"><InventoryActionID>{00000000-0000-0000-0000-000000000001}</InventoryActionID></InventoryAction></ReportHeader><ReportBody><Instance Content="New" Class="Win32_BIOS"><Win32_BIOS><Name>`+value+`</Name></Win32_BIOS></Instance></ReportBody></Report>`)
 }
 
 func get(target string, fields ...string) []byte {
 	return plain("GET "+target+" HTTP/1.1", "", append(fields, "Host: mp01.lab.example")...)
+}
+
+var contentRequest = ask("MP_LocationManager", `<ContentLocationRequest SchemaVersion="1.00"><Package ID="LAB00001" Version="1"/></ContentLocationRequest>`)
+
+// contentReply names distribution points by their URLs.
+func contentReply(urls ...string) []byte {
+	records := ""
+	for _, u := range urls {
+		records += `<LocationRecord><URL Name="` + u + `/SMS_DP_SMSPKG$/LAB00001"/><Capabilities SchemaVersion="1.0"><Property Name="SSLState" Value="0"/></Capabilities></LocationRecord>`
+	}
+	return answer("LS_ReplyLocations", `<ContentLocationReply SchemaVersion="1.00"><Sites><Site><LocationRecords>`+records+`</LocationRecords></Site></Sites></ContentLocationReply>`)
 }
 
 func document(text string) []byte { return plain("HTTP/1.1 200 OK", text, "Content-Type: text/xml") }
@@ -219,6 +290,18 @@ func upload(kind string, fields ...string) []byte {
 		append(fields, "BITS-Packet-Type: "+kind, session, "Host: mp01.lab.example")...)
 }
 
+// uploadAll is an upload that was acknowledged to its end.
+func uploadAll(f *field) {
+	f.add(upload("Create-Session"), ack("200 OK"))
+	f.add(upload("Fragment", "Content-Range: bytes 0-3/8"), ack("200 OK", "BITS-Received-Content-Range: 4"))
+	f.add(upload("Fragment", "Content-Range: bytes 4-7/8"), ack("200 OK", "BITS-Received-Content-Range: 8"))
+	f.add(upload("Close-Session"), ack("200 OK"))
+}
+
+func mpKeys(key, certificate string) []byte {
+	return document("<MPKEYINFORMATION><MACHINENAME>MP01</MACHINENAME><TRUSTEDROOTKEY>" + key + "</TRUSTEDROOTKEY><MPCERTIFICATE>" + certificate + "</MPCERTIFICATE></MPKEYINFORMATION>")
+}
+
 func ack(status string, fields ...string) []byte {
 	return plain("HTTP/1.1 "+status, "", append(fields, "BITS-Packet-Type: Ack", session)...)
 }
@@ -227,7 +310,7 @@ func ack(status string, fields ...string) []byte {
 // the first thing said of them is not their cause, or blames another side.
 func TestField(t *testing.T) {
 	good, key := identity(t)
-	other := certificate(t)
+	other, otherKey := identity(t)
 	for _, tt := range []struct {
 		row, name      string
 		make           func(*field)
@@ -272,6 +355,32 @@ func TestField(t *testing.T) {
 			f.connect("192.0.2.78:51400")
 			f.add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), document("<MPKEYINFORMATION><TRUSTEDROOTKEY>0602BB</TRUSTEDROOTKEY></MPKEYINFORMATION>"))
 		}, "N14", "mp", "the site key differs from that of exchange 1"},
+		{"B27", "another site key than in an earlier capture", func(f *field) {
+			f.before().add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), mpKeys("0602AA", "3082AA"))
+			f.add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), mpKeys("0602BB", "3082AA"))
+			f.close()
+		}, "N14", "mp", "differs from that of exchange 1 of earlier.mpdb, 2026-05-04 10:41 UTC"},
+		{"B27", "the agent stops there", func(f *field) {
+			f.before().add(get("/SMS_MP/.sms_aut?MPTRK"), document("<KEYDATA><TRUSTEDROOTKEY>0602AA</TRUSTEDROOTKEY></KEYDATA>"))
+			f.add(get("/SMS_MP/.sms_aut?MPTRK"), document("<KEYDATA><TRUSTEDROOTKEY>0602BB</TRUSTEDROOTKEY></KEYDATA>"))
+			f.close()
+		}, "N14", "mp", "agents that stop here keep the old one"},
+		{"B27", "another certificate of the management point", func(f *field) {
+			f.add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), mpKeys("0602AA", "3082AA"))
+			f.add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), mpKeys("0602AA", "3082BB"))
+		}, "N14", "mp", `the certificate of the management point "MP01" differs from that of exchange 1`},
+		{"B27", "the same as earlier", func(f *field) {
+			f.before().add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), mpKeys("0602AA", "3082AA"))
+			f.add(get("/SMS_MP/.sms_aut?MPKEYINFORMATION"), mpKeys("0602 aa", "3082AA"))
+		}, "", "", ""},
+		{"B49", "another signing certificate than in an earlier capture", func(f *field) {
+			f.before().add(get("/SMS_MP/.sms_aut?SITESIGNCERT"), document("<MPSITESIGNCERT><X509Certificate>"+good+"</X509Certificate></MPSITESIGNCERT>"))
+			f.add(get("/SMS_MP/.sms_aut?SITESIGNCERT"), document("<MPSITESIGNCERT><X509Certificate>"+other+"</X509Certificate></MPSITESIGNCERT>"))
+		}, "N13", "mp", "exchange 1 of earlier.mpdb"},
+		{"B33", "no gap between captures", func(f *field) {
+			f.before().add(inventory("Full", "4.8", "A01"), empty)
+			f.add(inventory("Delta", "4.11", "A01"), empty)
+		}, "", "", ""},
 		{"B49", "another signing certificate", func(f *field) {
 			f.add(get("/SMS_MP/.sms_aut?SITESIGNCERT"), document("<MPSITESIGNCERT><X509Certificate>"+good+"</X509Certificate></MPSITESIGNCERT>"))
 			f.add(get("/SMS_MP/.sms_aut?SITESIGNCERT"), document("<MPSITESIGNCERT><X509Certificate>"+other+"</X509Certificate></MPSITESIGNCERT>"))
@@ -281,8 +390,42 @@ func TestField(t *testing.T) {
 				answer("LS_ReplyLocations", `<ContentLocationReply SchemaVersion="1.00"><Sites/></ContentLocationReply>`))
 		}, "N12", "mp", "names 0 distribution points"},
 		{"B50", "three management points", func(f *field) {
-			f.add(get("/SMS_MP/.sms_aut?MPLIST"), document(`<MPList><MP Name="MP01" FQDN="mp01.lab.example"/><MP Name="MP02" FQDN="mp02.lab.example"/><MP Name="MP03" FQDN="mp03.lab.example"/></MPList>`))
-		}, "N12", "", "names 3 management points"},
+			f.add(get("/SMS_MP/.sms_aut?MPLIST"), document(`<MPList><MP Name="MP01" FQDN="mp01.lab.example"><Capabilities><Property Name="SSLState" Value="0"/></Capabilities></MP><MP Name="MP02" FQDN="mp02.lab.example"><Capabilities><Property Name="SSLState" Value="31"/></Capabilities></MP><MP Name="MP03" FQDN="mp03.lab.example"/></MPList>`))
+		}, "N12", "", "names 3 management points\n\"mp01.lab.example\", http (SSLState 0), no certificate of this management point was seen\n\"mp02.lab.example\", https (SSLState 31, binary 11111), no certificate of this management point was seen\n\"mp03.lab.example\", scheme not said"},
+		{"N12", "https addresses for an agent of http", func(f *field) {
+			f.add(contentRequest, contentReply("https://dp01.lab.example"))
+		}, "N12", "mp", `the agent came by http, and the reply names only servers by https: "dp01.lab.example", https`},
+		{"N12", "both schemes", func(f *field) {
+			f.add(contentRequest, contentReply("https://dp01.lab.example", "http://dp02.lab.example"))
+		}, "", "", ""},
+		{"B32", "hint signed with the new key", func(f *field) {
+			f.add(signedRegistration(t, good, key, crypto.SHA256, true), registrationReply("0"))
+			f.connect("192.0.2.77:51400")
+			f.add(hinted(t, other, otherKey, otherKey), registrationReply("1"))
+		}, "N03", "agent", "hint is signed with the new key"},
+		{"B32", "hint signed with a key that nobody knows", func(f *field) {
+			_, stranger := identity(t)
+			f.add(signedRegistration(t, good, key, crypto.SHA256, true), registrationReply("0"))
+			f.add(hinted(t, other, otherKey, stranger), registrationReply("1"))
+		}, "N03", "agent", "fits neither the registered key nor the new one"},
+		{"B32", "new key without a hint", func(f *field) {
+			f.before().add(signedRegistration(t, good, key, crypto.SHA256, true), registrationReply("0"))
+			f.add(signedRegistration(t, other, otherKey, crypto.SHA256, true), registrationReply("1"))
+		}, "N03", "agent", "has a new key and no hint"},
+		{"B32", "hint signed with the registered key", func(f *field) {
+			f.add(signedRegistration(t, good, key, crypto.SHA256, true), registrationReply("0"))
+			f.add(hinted(t, other, otherKey, key), registrationReply("0"))
+		}, "", "", ""},
+		{"B32", "first registration with a hint", func(f *field) { f.add(hinted(t, other, otherKey, key), registrationReply("0")) }, "", "", ""},
+		{"B53", "401 without a challenge", func(f *field) {
+			f.add(ask("MP_PolicyManager", "<RequestAssignments/>"), plain("HTTP/1.1 401 Unauthorized", "", "Server: Microsoft-IIS/10.0"))
+		}, "N16", "mp", "the answer has no WWW-Authenticate field"},
+		{"B53", "500 with a code in its page", func(f *field) {
+			f.add(get("/SMS_MP/.sms_aut?MPCERT"), plain("HTTP/1.1 500 Internal Server Error", `<!DOCTYPE html><html><head><title>IIS 10.0 Detailed Error - 500.19</title></head><body><h3>HTTP Error 500.19 - Internal Server Error</h3><tr><th>Error Code</th><td>&nbsp;&nbsp;&nbsp;0x80070005</td></tr></body></html>`, "Content-Type: text/html"))
+		}, "M18", "mp", `its page has "0x80070005": ERROR_ACCESS_DENIED, Access denied`},
+		{"B53", "500 with a Win32 status", func(f *field) {
+			f.add(ask("MP_PolicyManager", "<RequestAssignments/>"), plain("HTTP/1.1 500 Internal Server Error", `<html><body><p>Internal error. Win32 status: 126</p></body></html>`, "Content-Type: text/html"))
+		}, "M18", "mp", `its page has "Win32 status: 126": 0x8007007E`},
 		{"B10", "connection point without certificate", func(f *field) {
 			f.add(get("/CCM_PROXY_MUTUALAUTH/72057594037928290/SMS_MP/.sms_aut?SITESIGNCERT"), plain("HTTP/1.1 403 CMGConnector_Clientcertificaterequired", ""))
 		}, "N15", "mp", "CMGConnector_Clientcertificaterequired"},
@@ -316,6 +459,65 @@ func TestField(t *testing.T) {
 			f.add(upload("Fragment", "Content-Range: bytes 0-3/100"), ack("200 OK"))
 			f.add(upload("Fragment", "Content-Range: bytes 10-13/100"), ack("200 OK"))
 		}, "N23", "agent", "6 bytes are missing"},
+		{"B34", "gap on another connection", func(f *field) {
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/100"), ack("200 OK"))
+			f.connect("192.0.2.77:51400")
+			f.add(upload("Fragment", "Content-Range: bytes 10-13/100"), ack("200 OK"))
+		}, "N23", "agent", "6 bytes are missing"},
+		{"B34", "gap refused, then filled", func(f *field) {
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/12"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 8-11/12"), ack("416 Requested Range Not Satisfiable", "BITS-Received-Content-Range: 4"))
+			f.add(upload("Fragment", "Content-Range: bytes 4-7/12"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 8-11/12"), ack("200 OK"))
+			f.add(upload("Close-Session"), ack("200 OK"))
+			f.close()
+		}, "", "", ""},
+		{"B34", "gap refused, and no more", func(f *field) {
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/12"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 8-11/12"), ack("416 Requested Range Not Satisfiable", "BITS-Received-Content-Range: 4"))
+		}, "N23", "agent", "4 bytes are missing; the server refused it with 416"},
+		{"B34", "overlap", func(f *field) {
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/100"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 2-5/100"), ack("200 OK"))
+		}, "N23", "agent", "bytes 2 to 3 came twice"},
+		{"B34", "sent again after a break", func(f *field) {
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/8"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 4-7/8"), ack("200 OK", "BITS-Received-Content-Range: 4"))
+			f.add(upload("Fragment", "Content-Range: bytes 4-7/8"), ack("200 OK"))
+			f.add(upload("Close-Session"), ack("200 OK"))
+			f.close()
+		}, "", "", ""},
+		{"B34", "no final ack", func(f *field) {
+			f.add(upload("Create-Session"), ack("200 OK"))
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/4"), nil)
+		}, "N23", "agent", "the last fragment (0 to 3 of 4) passed whole, and no acknowledgement came"},
+		{"B34", "no ack of the close", func(f *field) {
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/4"), ack("200 OK"))
+			f.add(upload("Close-Session"), nil)
+		}, "N23", "agent", "exchange 2 closes the upload, and no acknowledgement came"},
+		{"B34", "never closed", func(f *field) {
+			f.add(upload("Fragment", "Content-Range: bytes 0-3/4"), ack("200 OK"))
+			f.close()
+			f.connect("192.0.2.77:51400")
+			f.add(get("/SMS_MP/.sms_aut?MPCERT"), document("<MPCertificate/>"))
+		}, "N23", "agent", "no Close-Session followed"},
+		{"B34", "the management point stops after the ack", func(f *field) {
+			uploadAll(f)
+			f.close()
+			f.refuse("192.0.2.77:51400")
+			f.refuse("192.0.2.78:51400")
+		}, "N23", "mp", "upload of 192.0.2.77 acknowledged (exchange 4, 10:41:05 UTC), no reply within 2s"},
+		{"B34", "the management point stops after a report", func(f *field) {
+			f.add(inventory("Full", "4.8", "A01"), empty)
+			f.close()
+			f.refuse("192.0.2.77:51400")
+		}, "N23", "mp", "the next report of this agent is a delta: risk of a gap"},
+		{"B34", "the management point stops long after", func(f *field) {
+			uploadAll(f)
+			f.close()
+			f.now = f.now.Add(time.Hour)
+			f.refuse("192.0.2.77:51400")
+		}, "M02", "mp", "connection refused"},
 		{"B37", "plain and query form", func(f *field) {
 			f.add(get("/SMS_DP_SMSPKG$/LAB00001/web.config"), plain("HTTP/1.1 404 Not Found", ""))
 			f.connect("192.0.2.78:51400")
@@ -337,14 +539,7 @@ func TestField(t *testing.T) {
 		t.Run(tt.row+" "+tt.name, func(t *testing.T) {
 			f := newField(t)
 			tt.make(f)
-			if err := f.recorder.Flush(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			folding, err := New(f.store, func() time.Time { return noon }).Run(context.Background(), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			groups := folding.Groups()
+			groups := f.groups()
 			if tt.ref == "" {
 				if len(groups) > 0 {
 					t.Errorf("false alarm %s: %q", groups[0].Example.Kind.Code, groups[0].Example.Proof)
@@ -360,6 +555,29 @@ func TestField(t *testing.T) {
 			}
 		})
 	}
+}
+
+// groups is what is found, with what earlier captures tell.
+func (f *field) groups() []diagnose.Group {
+	f.t.Helper()
+	ctx := context.Background()
+	s := New(f.store, func() time.Time { return noon })
+	for _, e := range append(f.earlier, f) {
+		if err := e.recorder.Flush(ctx); err != nil {
+			f.t.Fatal(err)
+		}
+		if e == f {
+			break
+		}
+		if err := s.Earlier(ctx, e.store, "earlier.mpdb"); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	folding, err := s.Run(ctx, nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return folding.Groups()
 }
 
 // TestUnderWay fails when what an exchange says is lost since it was under way

@@ -51,24 +51,41 @@ func (s *Survey) hear(ctx context.Context) error {
 	}
 }
 
-// hearOne gives history one exchange, if it is of a kind that it remembers.
+// hearOne gives history one exchange: its row, and its messages when they are of
+// a kind that is remembered.
 func (s *Survey) hearOne(ctx context.Context, r *capture.Row) error {
-	if !diagnose.Remembers(r.Kind, r.Target) {
-		return nil
+	short := diagnose.Exchange{
+		ID: r.ID, Conn: r.Conn, Agent: r.Address, TLS: r.TLS != "", Own: r.Origin == "proxy", Method: r.Method, Target: r.Target,
+		Status: r.Status, RequestSize: r.ReqBytes, ReplySize: r.RespBytes, Begun: r.Begun, Ended: r.Ended, Fate: r.Fate, Err: r.Err,
 	}
-	x, err := s.store.Exchange(ctx, r.ID)
-	if err != nil {
-		return err
-	}
-	short, err := s.read(ctx, x)
-	if err != nil {
-		return err
+	if diagnose.Remembers(r.Kind) {
+		x, err := s.store.Exchange(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		if short, err = s.read(ctx, x); err != nil {
+			return err
+		}
+		short.Agent, short.TLS = r.Address, r.TLS != ""
 	}
 	told := s.history.Add(&short)
 	if len(told) > 0 && len(s.told[r.Conn]) < maxTold && len(s.told) < maxOpen {
 		s.told[r.Conn] = append(s.told[r.Conn], told...)
 	}
 	return nil
+}
+
+// Earlier learns from a capture that was made before this one: which
+// certificates, keys and names its site had, and who its agents were. name is
+// how findings call it. It has to come before the first Update.
+func (s *Survey) Earlier(ctx context.Context, store *capture.Store, name string) error {
+	before := New(store, s.now)
+	before.history = s.history
+	before.history.Earlier(name)
+	err := before.hear(ctx)
+	before.history.Present()
+	s.history = before.history
+	return err
 }
 
 // read is an exchange in short, with what its messages say.

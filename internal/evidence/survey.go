@@ -190,7 +190,7 @@ func (s *Survey) judge(ctx context.Context, c *traffic.Conn) ([]diagnose.Finding
 	p := s.place(c.Listener)
 	peers := p.peers(c)
 	peers.ShowedLater = s.retried[c.ID]
-	e := diagnose.Evidence{Conn: c, Peers: peers, OwnIssuer: p.ownIssuer, Revocations: s.revocations, Told: s.told[c.ID], Now: s.now()}
+	e := diagnose.Evidence{Conn: c, Peers: peers, OwnIssuer: p.ownIssuer, Revocations: s.revocations, Told: s.told[c.ID], History: &s.history, Now: s.now()}
 	ids, err := s.store.ExchangesOf(ctx, c.ID)
 	if err != nil {
 		return nil, err
@@ -204,6 +204,7 @@ func (s *Survey) judge(ctx context.Context, c *traffic.Conn) ([]diagnose.Finding
 		if err != nil {
 			return nil, err
 		}
+		short.Agent, short.TLS = agentOf(c), c.AgentLeg.Handshake != nil
 		e.Exchanges = append(e.Exchanges, short)
 	}
 	return diagnose.Judge(e), nil
@@ -259,6 +260,7 @@ func (s *Survey) learn(ctx context.Context, c *traffic.Conn) error {
 	if c.AgentLeg.BytesIn == 0 && !c.Closed.IsZero() { // a probe is no agent
 		return nil
 	}
+	s.history.AddConn(c)
 	hs := c.AgentLeg.Handshake
 	p := s.place(c.Listener)
 	v := p.visitor(agentOf(c))

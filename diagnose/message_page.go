@@ -1,0 +1,61 @@
+package diagnose
+
+import (
+	"html"
+	"regexp"
+	"slices"
+	"strings"
+
+	"mpproxy/decode"
+)
+
+// maxPage is how much of an error page is read, in bytes, and maxCodes how many
+// of its codes are explained.
+const (
+	maxPage  = 64 << 10
+	maxCodes = 4
+)
+
+var (
+	// pageCode finds what IIS writes into error pages: 500.19, 0x80070032, the
+	// same in decimal, and a number behind the words for a Win32 code.
+	pageCode = regexp.MustCompile(`\b[45]\d\d\.\d{1,3}\b|\b0x[0-9A-Fa-f]{8}\b|(?:\b|-)214\d{7}\b|(?i:\b(?:win32 ?(?:error|status|code)?|error code|system error)[ :=(]{1,3}\d{1,10}\b)`)
+	pageTag  = regexp.MustCompile(`(?s)<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>`)
+)
+
+// pageWords are the codes in the body of an error, explained; nil when there are
+// none.
+func pageWords(reply *decode.Message) []string {
+	if reply.Status < 400 {
+		return nil
+	}
+	text := reply.BodyText(maxPage)
+	text = strings.Join(strings.Fields(html.UnescapeString(pageTag.ReplaceAllString(text, " "))), " ")
+	var out []string
+	for _, found := range pageCode.FindAllString(text, -1) {
+		said := Explain(found)
+		if !strings.ContainsAny(found, ".x") {
+			said = decimal(found[strings.LastIndexAny(found, " :=(")+1:])
+		}
+		for _, e := range said {
+			line := "its page has " + quote(found) + ": " + strings.TrimPrefix(e.words(), found+" ")
+			if !slices.Contains(out, line) && len(out) < maxCodes {
+				out = append(out, line)
+			}
+		}
+	}
+	return out
+}
+
+// words is an explanation in one line.
+func (e *Explanation) words() string {
+	s := e.Code
+	if e.Name != "" {
+		s += " " + e.Name
+	}
+	s += ", " + e.Meaning
+	if e.LookAt != "" {
+		s += " (" + e.LookAt + ")"
+	}
+	return s
+}
