@@ -50,7 +50,7 @@ var needsHTTPS = rule{
 		Title:  "The agent uses http:// where the management point wants https://",
 		Why:    "IIS answers 403.4 where Require SSL is set.",
 		Remedy: "Give the agent the site's HTTPS address (CCMHTTPSPORT, /UsePKICert), and mpproxy --upstream https://….",
-		Moot:   []string{"upstream-forbidden", "tls-schemes-bridged"},
+		Moot:   []string{"upstream-forbidden", "tls-schemes-bridged", "tls-bridged"},
 	},
 	check: "On the management point: IIS log, sc-status 403 sc-substatus 4.",
 	test: func(f *facts) (occurrence, bool) {
@@ -92,7 +92,7 @@ var tooLargeToAsk = rule{
 		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{x.line()}}
 		if x.BodySize > readAhead && f.upstream != nil {
 			o.sure = likely
-			o.proof = append(o.proof, f.besideTooLarge(x)...)
+			f.besideTooLarge(&o)
 		}
 		return o, true
 	},
@@ -100,32 +100,30 @@ var tooLargeToAsk = rule{
 
 // besideTooLarge compares a large body with the limit, with what else the agent
 // has sent, and says whether mpproxy primed.
-func (f *facts) besideTooLarge(x *Exchange) []string {
-	proof := []string{fmt.Sprintf("the body has %d bytes; without asking before it, IIS reads %d at most (48 KB, uploadReadAheadSize)", x.BodySize, readAhead)}
+func (f *facts) besideTooLarge(o *occurrence) {
+	o.proof = append(o.proof, fmt.Sprintf("the body has %d bytes; without asking before it, IIS reads %d at most (48 KB, uploadReadAheadSize)", o.exchange.BodySize, readAhead))
 	if a := f.History.at(f.agentAddress()); a != nil && a.small > 0 {
-		proof = append(proof, fmt.Sprintf("bodies below 48 KB from the same agent passed: %d requests on all its connections, the largest with %d bytes", a.small, a.largest))
+		o.proof = append(o.proof, fmt.Sprintf("bodies below 48 KB from the same agent passed: %d requests on all its connections, the largest with %d bytes", a.small, a.largest))
 	}
-	return append(proof, f.primed())
-}
-
-// primed says whether mpproxy asked the management point before a large body
-// (--prime).
-func (f *facts) primed() string {
 	for i := range f.Exchanges {
 		if x := &f.Exchanges[i]; x.Own {
-			return fmt.Sprintf("mpproxy primed this connection (--prime): %s", x.line())
+			o.proof = append(o.proof, "mpproxy primed this connection (--prime): "+x.line())
+			o.do = []string{"Ask for the certificate in the first handshake (clientcertnegotiation=enable), or raise uploadReadAheadSize; as mpproxy had asked before, see the limits of size too: maxAllowedContentLength of request filtering, MaxRequestEntityAllowed, devices on the way."}
+			return
 		}
 	}
-	return "mpproxy did not prime this connection: with --prime it asks once before a large body opens a connection, so that the certificate is asked for before the body is in the way"
+	o.proof = append(o.proof, "mpproxy did not prime this connection: with --prime it asks once before a large body opens a connection, so that the certificate is asked for before the body is in the way")
 }
 
 // resetWhileSending is a large body that the management point cut off.
 func (f *facts) resetWhileSending() (occurrence, bool) {
 	for _, x := range f.requests {
 		if x.Status == 0 && x.Fate == traffic.Broken && x.BodySize > readAhead && f.upstream != nil && f.mpEnded() {
-			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: append([]string{
+			o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{
 				x.line(), f.mpEnd() + ", while the body was sent",
-			}, f.besideTooLarge(x)...)}, true
+			}}
+			f.besideTooLarge(&o)
+			return o, true
 		}
 	}
 	return occurrence{}, false

@@ -176,6 +176,7 @@ var locationScheme = rule{
 		Title:  "The management point sends the agent to servers by another scheme than the agent uses here",
 		Why:    "In a site of HTTPS only an agent does not go to http:// addresses, or gets 403.4 there; without a certificate it cannot use https:// ones. Content and locations then fail, though each reply looks good.",
 		Remedy: "Compare the communication settings of the site (HTTPS only, or HTTPS and HTTP) with those of the servers named below; set those roles to the same, and wait for the new locations.",
+		Moot:   []string{"msg-location-url", "msg-ssl-state"},
 	},
 	check: "In the console: site properties, Communication Security; properties of each role; mpproxy show N: the reply.",
 	test: func(f *facts) (occurrence, bool) {

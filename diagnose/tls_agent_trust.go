@@ -93,6 +93,7 @@ var nameHidden = rule{
 		Title:  "The agent uses a name that is not in the management point's certificate: it gets in only because mpproxy's certificate has it",
 		Why:    "mpproxy mints a certificate for each name that agents ask for. Without mpproxy the agent would refuse the management point (CN_INVALID).",
 		Remedy: "Let the agent use a name that is in the certificate, or issue one with every name as an entry of its own.",
+		Moot:   []string{"tls-name-not-in-mp-certificate"},
 	},
 	check: "mpproxy doctor --upstream https://NAME; on the agent without mpproxy: 12175 with flag 0x10 (CN_INVALID).",
 	test: func(f *facts) (occurrence, bool) {

@@ -41,6 +41,7 @@ var agentNeedsOld = rule{
 		Title:  "The agent offers nothing newer than TLS 1.1: it gets in now, and is shut out as soon as TLS 1.2 is the minimum",
 		Why:    "Windows up to Server 2012 leaves TLS 1.2 off for WinHTTP; XP and 2003 have none. Nothing in the site's console says which agents these are.",
 		Remedy: "Before TLS 1.0 and 1.1 are switched off: on the agents below install KB3140245 and set DefaultSecureProtocols to 0xA00 (0xAA0 keeps 1.0 and 1.1).",
+		Moot:   []string{"tls-old"},
 	},
 	check: "On the agent: HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Internet Settings\\WinHttp, DefaultSecureProtocols (and below Wow6432Node); SCHANNEL\\Protocols.",
 	test: func(f *facts) (occurrence, bool) {

@@ -15,7 +15,7 @@ var schemesBridged = rule{
 		Title:  "mpproxy has HTTP on one side and HTTPS on the other: the agent and the management point believe in different site modes",
 		Why:    "The product does not support bridges between HTTP and HTTPS: it wants TLS on both sides or on none. An agent over HTTP shows no certificate and signs in another way, and gets addresses of a scheme that it did not come by.",
 		Remedy: "Listen with the scheme of the management point: --listen https://… for an https:// upstream, http://… for an http:// one.",
-		Moot:   []string{"msg-location-scheme"},
+		Moot:   []string{"msg-location-scheme", "tls-bridged"},
 	},
 	check: "The first lines that mpproxy run prints: listener and upstream; mpproxy conns FILE.",
 	test: func(f *facts) (occurrence, bool) {

@@ -12,7 +12,7 @@ import (
 
 // upstreamRefusalRules are about the management point refusing a client
 // certificate, or asking for it in ways that fail.
-var upstreamRefusalRules = []rule{mpNoCertificate, mpRefusesCertificate, mpRefusesHidden, mpRenegotiates, mpAlertAtEnd, mpAuthoritiesHuge}
+var upstreamRefusalRules = []rule{mpNoCertificate, mpRefusesCertificate, mpRefusesHidden, mpRenegotiates, mpAlertAtEnd, mpAuthoritiesHuge, mpRootStore}
 
 var mpNoCertificate = rule{
 	kind: traffic.FindingKind{
@@ -179,6 +179,24 @@ func (f *facts) nonRoots() []string {
 		}
 	}
 	return out
+}
+
+var mpRootStore = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-root-store", Ref: "M15", Severity: traffic.Warning,
+		Title:  "The management point names an authority that is no root, as when a certificate that is not self-signed stands in its Trusted Root store",
+		Why:    "Windows then answers 403.16, or 403.7, to agents whose certificates are good. A list of trusted issuers that was made by hand may name intermediates and do no harm.",
+		Remedy: "On the management point: Get-ChildItem Cert:\\LocalMachine\\Root | Where-Object { $_.Issuer -ne $_.Subject } must print nothing: move what it prints to the Intermediate store.",
+	},
+	check: "On the management point: netsh http show sslcert, CTL store name; Schannel event 36885; IIS log 403 16 2148204809.",
+	test: func(f *facts) (occurrence, bool) {
+		proof := f.nonRoots()
+		leg := traffic.UpstreamSide
+		if f.agent != nil && f.agent.sealed {
+			leg = traffic.AgentSide
+		}
+		return occurrence{leg: leg, who: mpSide, sure: possible, proof: proof}, len(proof) > 0
+	},
 }
 
 var mpAuthoritiesHuge = rule{

@@ -996,17 +996,11 @@ func labCases() []labCase {
 
 		// What the management point answers.
 		{name: "403 with a good certificate", lacks: "because of that", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
-		{name: "403, and an intermediate among the authorities named", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", proof: "which is no root (\"CN=Lab Site CA", mp: func(t *testing.T, l *lab) proxy.Target {
-			issuing := l.intermediate(t, l.site)
-			pool := x509.NewCertPool()
-			pool.AddCert(issuing.Cert)
-			cert := l.cert(t, l.site, nil)
-			cert.Certificate = append(cert.Certificate, issuing.Cert.Raw)
-			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, ClientCAs: pool}, reply("403 Forbidden"))
-		}, upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
+		{name: "403, and an intermediate among the authorities named", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", proof: "which is no root (\"CN=Lab Site CA", mp: namesIntermediate, upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
 			cert := l.agentCert(t, l.intermediate(t, l.site), nil)
 			return proxy.UpstreamTLS{Roots: l.site.Pool(), Certificate: &cert}
 		}, agent: goAgent(withCert(nil))},
+		{name: "an intermediate among the authorities named, passed through", ref: "M15", leg: agentLeg, who: "mp", sure: "possible", proof: "which is no root", listener: sealed, mp: namesIntermediate, agent: site12},
 		{name: "location reply with another management point", ref: "N12", leg: mpLeg, sure: "certain", proof: "\"mp09.lab.example\", scheme not said, not in the certificate that this management point shows", mp: mpCfg(request, "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 53\r\n\r\n<MPLocation MP=\"mp09.lab.example\" SiteCode=\"LAB\"  />\n"), agent: goAgent(nil, strings.Replace(labRequest, "mplist", "MPLOCATION&ir=192.0.2.7", 1))},
 		{name: "403 with an expired certificate", ref: "M14", also: "M15", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, past), agent: goAgent(withCert(nil))},
 		{name: "sent on to HTTPS", ref: "N10", leg: mpLeg, who: "agent", sure: "certain", listener: plain, mp: mpPlainReplies(reply("302 Found", "Location: https://mp01.lab.example/SMS_MP/.sms_aut?mplist")), agent: rawAgent(labRequest, fin)},
@@ -1102,6 +1096,17 @@ func enhancedHTTP(t *testing.T, l *lab) proxy.Target {
 		t.Fatal(err)
 	}
 	return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, ca, func(c *x509.Certificate) { c.Subject.CommonName = "SMS Role SSL Certificate" })}})
+}
+
+// namesIntermediate asks for certificates of an authority that is no root, which
+// it sends along, and then answers 403.
+func namesIntermediate(t *testing.T, l *lab) proxy.Target {
+	issuing := l.intermediate(t, l.site)
+	pool := x509.NewCertPool()
+	pool.AddCert(issuing.Cert)
+	cert := l.cert(t, l.site, nil)
+	cert.Certificate = append(cert.Certificate, issuing.Cert.Raw)
+	return mpThat(t, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, ClientCAs: pool}, reply("403 Forbidden"))
 }
 
 // manyAuthorities asks for a certificate of one of very many.
