@@ -164,5 +164,7 @@ func TestChanges(t *testing.T) {
 	st.tick()
 	st.mustHave("E ")
 	st.mustHave("500")
-	st.mustHave("The agent sent no client certificate  Do: Enrol")
+	st.mustHave("The management point answers with an error of its own  Do: ")
+	st.press("Enter") // and in the detail, before what was found in it
+	st.mustHave("E M18  The management point answers with an error of its own  (side: MP leg,")
 }

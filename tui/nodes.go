@@ -45,7 +45,7 @@ func (d *detail) nodes() []node {
 	if x.Conn != nil {
 		nodes = append(nodes, node{name: "TLS", note: tlsNote(x.Conn), make: (*detail).tlsText})
 	}
-	nodes = append(nodes, node{name: "Findings", note: itoa(len(x.Findings)), sev: worstFound(x.Findings), make: (*detail).findingsText})
+	nodes = append(nodes, node{name: "Findings", note: itoa(len(d.why) + len(x.Findings)), sev: worstFound(x.Findings), make: (*detail).findingsText})
 	switch n := len(x.Row.Rules); {
 	case n > 0:
 		nodes = append(nodes, node{name: "Rules", note: itoa(n), make: (*detail).changesText})
@@ -164,9 +164,9 @@ func labelled(facts []view.Fact) (lines []line) {
 func (d *detail) summaryText() *text {
 	f := d.app.cfg.Format
 	lines := labelled(d.data.Summary(f))
-	if len(d.data.Findings) > 0 {
+	if found := d.foundLines(); len(found) > 0 {
 		lines = append(lines, line{})
-		lines = append(lines, findingLines(d.data.Findings, f)...)
+		lines = append(lines, found...)
 	}
 	return newText(sealed(lines))
 }
@@ -174,10 +174,27 @@ func (d *detail) summaryText() *text {
 func (d *detail) tlsText() *text { return newText(labelled(d.data.TLS(d.app.cfg.Format))) }
 
 func (d *detail) findingsText() *text {
-	if len(d.data.Findings) == 0 {
+	found := d.foundLines()
+	if len(found) == 0 {
 		return newText([]line{{pieces: []piece{{"nothing odd was found", roleDim}}}})
 	}
-	return newText(findingLines(d.data.Findings, d.app.cfg.Format))
+	return newText(found)
+}
+
+// foundLines are why the exchange failed, and what was found in it. What the
+// former explains says so.
+func (d *detail) foundLines() []line {
+	f := d.app.cfg.Format
+	lines := diagnosisLines(d.why, f)
+	found := slices.Clone(d.data.Findings)
+	for i := range found {
+		for _, x := range d.why {
+			if found[i].MootBy == "" && slices.Contains(x.Kind.Moot, found[i].Kind.Code) {
+				found[i].MootBy = x.Kind.Code
+			}
+		}
+	}
+	return sealed(append(lines, findingLines(found, f)...))
 }
 
 // findingLines are findings one below the other: what, evidence, why, what to

@@ -48,15 +48,49 @@ func newJudge(a *app) *judge {
 	return j
 }
 
-// conn judges a connection. It runs beside the screen.
+// conn judges a connection by what all others tell. It runs beside the screen.
 func (j *judge) conn(ctx context.Context, id traffic.ConnID) ([]diagnose.Finding, error) {
+	return j.withSurvey(ctx, id, j.survey.Learnt)
+}
+
+// glance judges a connection by what is known already, which is soon done.
+func (j *judge) glance(ctx context.Context, id traffic.ConnID) ([]diagnose.Finding, error) {
+	return j.withSurvey(ctx, id, j.survey.Conn)
+}
+
+func (j *judge) withSurvey(ctx context.Context, id traffic.ConnID, judge func(context.Context, traffic.ConnID) ([]diagnose.Finding, error)) ([]diagnose.Finding, error) {
 	select {
 	case <-j.turn:
 		defer func() { j.turn <- struct{}{} }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return j.survey.Learnt(ctx, id)
+	return judge(ctx, id)
+}
+
+// failed is true for exchanges that a diagnosis of the connection may explain.
+func failed(r *capture.Row) bool {
+	return r.Sev >= traffic.Warning && (r.Fate == traffic.Broken || r.Status == 0 || r.Status >= 400)
+}
+
+// causes are the diagnoses of a connection that explain what became of one of
+// its exchanges.
+func causes(found []diagnose.Finding, id traffic.ExchangeID) (out []diagnose.Finding) {
+	for _, x := range found {
+		if x.Kind.Severity >= traffic.Warning && x.MootBy == "" && (x.Exchange == 0 || x.Exchange == id) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// causePiece is a diagnosis in one line: what it is, what to do.
+func causePiece(x *diagnose.Finding, ascii bool) piece {
+	words := x.Kind.Severity.Letter() + " " + x.Kind.Title
+	if len(x.Do) > 0 {
+		words += "  Do: " + x.Do[0]
+	}
+	return piece{view.Clean(words, ascii), severity(x.Kind.Severity)}
 }
 
 // openConn goes into a connection.
@@ -148,12 +182,7 @@ func (c *connection) notice(n capture.Notice) bool {
 func (c *connection) info() piece {
 	switch {
 	case len(c.findings) > 0:
-		x := c.findings[0]
-		words := x.Kind.Severity.Letter() + " " + x.Kind.Title
-		if len(x.Do) > 0 {
-			words += "  Do: " + x.Do[0]
-		}
-		return piece{view.Clean(words, c.app.sym.ascii), severity(x.Kind.Severity)}
+		return causePiece(&c.findings[0], c.app.sym.ascii)
 	case c.judged:
 		return piece{"no fault found on this connection", roleDim}
 	}
@@ -364,8 +393,14 @@ func (c *connection) diagnoses(f view.Format) (lines []line) {
 	if len(c.findings) == 0 {
 		return []line{{pieces: []piece{{"no fault found", roleDim}}}}
 	}
-	for i := range c.findings {
-		x := &c.findings[i]
+	return diagnosisLines(c.findings, f)
+}
+
+// diagnosisLines are diagnoses one below the other; what another one explains
+// is one line.
+func diagnosisLines(found []diagnose.Finding, f view.Format) (lines []line) {
+	for i := range found {
+		x := &found[i]
 		title := view.Clean(view.DiagnosisTitle(x), f.ASCII)
 		role := severity(x.Kind.Severity)
 		if x.MootBy != "" {

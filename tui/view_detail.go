@@ -9,6 +9,7 @@ import (
 
 	"mpproxy/capture"
 	"mpproxy/decode"
+	"mpproxy/diagnose"
 	"mpproxy/internal/view"
 	"mpproxy/traffic"
 )
@@ -20,6 +21,9 @@ type detail struct {
 	id   traffic.ExchangeID
 	load lane
 	data *exchangeData // nil while it is read
+	// why is what the connection's failure comes to, for exchanges that failed.
+	judging lane
+	why     []diagnose.Finding
 	// node is the chosen one, by its name; dir is the message shown.
 	node string
 	dir  traffic.Dir
@@ -52,7 +56,7 @@ type exchangeData struct {
 // openDetail goes into an exchange.
 func (a *app) openDetail(id traffic.ExchangeID) {
 	d := &detail{app: a, node: "Summary", dir: traffic.Request}
-	d.load.app = a
+	d.load.app, d.judging.app = a, a
 	a.enter(d)
 	d.open(id)
 }
@@ -60,7 +64,8 @@ func (a *app) openDetail(id traffic.ExchangeID) {
 // open reads an exchange.
 func (d *detail) open(id traffic.ExchangeID) {
 	if id != d.id {
-		d.data = nil
+		d.data, d.why = nil, nil
+		d.judging.stop()
 	}
 	d.id = id
 	d.load.read(func(ctx context.Context) func() {
@@ -72,8 +77,27 @@ func (d *detail) open(id traffic.ExchangeID) {
 				}
 			}
 		}
-		return func() { d.show(data) }
+		return func() {
+			d.show(data)
+			d.explain()
+		}
 	})
+}
+
+// explain has the connection judged of an exchange that failed.
+func (d *detail) explain() {
+	if row := d.data.Row; failed(&row) {
+		d.judging.read(func(ctx context.Context) func() {
+			found, err := d.app.judge.conn(ctx, row.Conn)
+			if err != nil {
+				return nil // the connection's own screen says so
+			}
+			return func() {
+				d.why = causes(found, row.ID)
+				d.show(d.data)
+			}
+		})
+	}
 }
 
 // show takes what was read; places in texts stay where they can.
@@ -165,21 +189,29 @@ func (d *detail) crumb() string {
 }
 
 func (d *detail) flags() []string {
-	if d.load.busy() {
+	switch {
+	case d.load.busy():
 		return []string{"reading" + d.app.sym.dots}
+	case d.judging.busy():
+		return []string{"judging" + d.app.sym.dots}
 	}
 	return nil
 }
 
 func (d *detail) scopes() []scope { return []scope{inDetail, inText, inExchange, inMoving} }
 
-func (d *detail) close() { d.load.stop() }
+func (d *detail) close() {
+	d.load.stop()
+	d.judging.stop()
+}
 
-// info is the worst finding, else what the exchange is.
+// info is why it failed, else the worst finding, else what the exchange is.
 func (d *detail) info() piece {
 	switch {
 	case d.data == nil:
 		return piece{}
+	case len(d.why) > 0:
+		return causePiece(&d.why[0], d.app.sym.ascii)
 	case len(d.data.Findings) > 0:
 		return findingPiece(d.data.Findings[0], d.app.sym.ascii)
 	}
@@ -518,16 +550,16 @@ func (d *detail) sizeOf(dir traffic.Dir) string {
 
 // footnotes is how many lines under the text the findings get.
 func (d *detail) footnotes(c canvas) int {
-	if n := d.node; n == "Findings" || n == "Summary" || len(d.data.Findings) == 0 || c.h < 20 {
+	if n := d.node; n == "Findings" || n == "Summary" || len(d.data.Findings)+len(d.why) == 0 || c.h < 20 {
 		return 0
 	}
-	t := newText(findingLines(d.data.Findings, d.app.cfg.Format))
+	t := newText(d.foundLines())
 	t.lay(c.w, c.h/3)
 	return min(len(t.rows)+1, c.h/3)
 }
 
 func (d *detail) drawFindings(c canvas) {
 	c.line(0, strings.Repeat(c.sym.horizontal, c.w), roleDim)
-	t := newText(findingLines(d.data.Findings, d.app.cfg.Format))
+	t := newText(d.foundLines())
 	t.draw(c.lines(1, c.h-1), false)
 }

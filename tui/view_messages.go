@@ -189,17 +189,35 @@ func (m *messages) chosen() {
 		return
 	}
 	m.worst, m.worstOf = piece{}, v
+	row := *r
 	m.about.glance(func(ctx context.Context) func() {
-		found, err := m.app.cfg.Store.Findings(ctx, v.id)
-		if err != nil || len(found) == 0 {
+		worst, known := m.app.worst(ctx, &row)
+		if !known {
 			return nil
 		}
 		return func() {
 			if m.worstOf == v {
-				m.worst = findingPiece(found[0], m.app.sym.ascii)
+				m.worst = worst
 			}
 		}
 	})
+}
+
+// worst is the worst that is to be said of an exchange: why it failed, else its
+// worst finding. It runs beside the screen.
+func (a *app) worst(ctx context.Context, r *capture.Row) (piece, bool) {
+	if failed(r) {
+		if found, err := a.judge.glance(ctx, r.Conn); err == nil {
+			if why := causes(found, r.ID); len(why) > 0 && why[0].Kind.Severity >= r.Sev {
+				return causePiece(&why[0], a.sym.ascii), true
+			}
+		}
+	}
+	found, err := a.cfg.Store.Findings(ctx, r.ID)
+	if err != nil || len(found) == 0 {
+		return piece{}, false
+	}
+	return findingPiece(found[0], a.sym.ascii), true
 }
 
 // findingPiece is a finding in one line: what it is, what to do.
