@@ -35,6 +35,7 @@ var catalogue = slices.Concat(
 	expiryRules,
 	sideRules,
 	unexplainedRules,
+	refusedRules,
 )
 
 // FindingKinds are the kinds that a diagnosis can find, in the catalogue's

@@ -64,6 +64,10 @@ type Exchange struct {
 	Fate         traffic.Fate
 	// Err says why it broke off, "" when it did not.
 	Err string
+	// Foreign is how bytes begin that came in place of HTTP, as the proxy has
+	// noted it; ForeignReply is true when they are the management point's.
+	Foreign      string
+	ForeignReply bool
 	// Location is where a redirection leads.
 	Location string
 	// Host is where the reply tells an upload to go on (BITS-Host-Id).

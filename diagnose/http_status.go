@@ -31,7 +31,7 @@ var gatewayReason = rule{
 		Title:  "The cloud management gateway refuses, on the way to the management point; its reason phrase says what failed there",
 		Why:    "The hop that failed is the one from the connection point to the management point, not the agent's.",
 		Remedy: "Clientcertificaterequired: give the connection point a client certificate that the management point takes. Forbidden: the management point's HTTPS binding. Invalid_Token: renew the agent's token.",
-		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "native-no-client-cert"},
+		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "native-no-client-cert", "upstream-unauthorized"},
 	},
 	check: "On the connection point: SMS_CLOUD_PROXYCONNECTOR.log.",
 	test: func(f *facts) (occurrence, bool) {
@@ -269,6 +269,9 @@ var poolStopped = rule{
 		if strings.HasPrefix(x.Server, "Microsoft-HTTPAPI") {
 			o.sure = certain
 			o.proof = append(o.proof, "Server: "+quote(x.Server)+", which is http.sys, not IIS")
+		} else if strings.HasPrefix(x.Server, "Microsoft-IIS") {
+			o.sure = possible
+			o.proof = append(o.proof, "Server: "+quote(x.Server)+": IIS itself answered, or the application, as when it has too many requests")
 		}
 		return o, true
 	},

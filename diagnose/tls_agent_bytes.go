@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"mpproxy/internal/tlsrecord"
 	"mpproxy/traffic"
@@ -82,12 +83,12 @@ var oldHello = rule{
 		if highest > tlsrecord.SSL30 || highest == 0 && !h.SSL2 {
 			return occurrence{}, false
 		}
-		form := "format"
-		if h.SSL2 {
-			form = "SSL 2.0 format"
+		form := ""
+		if h.SSL2 && highest > tlsrecord.SSL20 {
+			form = " in the format of SSL 2.0"
 		}
 		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{
-			fmt.Sprintf("the agent's hello offers at most %s (%s), %d suites", highest, form, len(h.Suites)+len(h.SSL2Suites)),
+			fmt.Sprintf("the agent's hello offers at most %s%s, %d suites", highest, form, len(h.Suites)+len(h.SSL2Suites)),
 		}}, true
 	},
 }
@@ -95,7 +96,7 @@ var oldHello = rule{
 var handshakeStalled = rule{
 	kind: traffic.FindingKind{
 		Code: "tls-handshake-stalled", Ref: "A26", Severity: traffic.Warning,
-		Title:  "The agent's handshake stopped: nothing more came until the time was over",
+		Title:  "The agent's handshake stopped in the middle: the rest did not come",
 		Why:    "Something on the way holds packets back, or the agent waits for a revocation list that it cannot fetch.",
 		Remedy: "Compare both ends' captures: a firewall or VPN that drops large packets (MTU), inspection in between, or a CRL server out of the agent's reach.",
 		Moot:   shakeFailed,
@@ -111,9 +112,13 @@ var handshakeStalled = rule{
 		if !waited && !cut {
 			return occurrence{}, false
 		}
+		took := l.hs.Ended.Sub(l.hs.Began).Round(time.Millisecond)
 		o := occurrence{leg: traffic.AgentSide, who: networkSide, sure: likely, proof: []string{
-			fmt.Sprintf("nothing came for %s, %s; %d bytes had come", l.hs.Ended.Sub(l.hs.Began).Round(1e6), l.stage, len(l.hs.In)),
+			fmt.Sprintf("nothing more came for %s, %s; %d bytes had come", took, l.stage, len(l.hs.In)),
 		}}
+		if !waited {
+			o.proof[0] = fmt.Sprintf("the agent's side ended the connection (%s) within its ClientHello, after %s and %d bytes", f.Conn.AgentLeg.End, took, len(l.hs.In))
+		}
 		if l.tr.Client.Truncated {
 			o.proof = append(o.proof, "the last message is cut short: its rest did not get through")
 		}

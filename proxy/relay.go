@@ -467,7 +467,9 @@ func (r *relay) reply(ctx context.Context, f *flight) error {
 	case fr.kind == traffic.UntilEnd && errors.Is(err, io.EOF):
 		f.Reply.Whole = true // that was its end
 	case errors.Is(err, errFraming):
-		f.find(foundAt(&framingLost, traffic.Reply, f.Reply.Size, lengths(head)))
+		if len(head.Raw) > 0 { // else it is no HTTP, which is found already
+			f.find(foundAt(&framingLost, traffic.Reply, f.Reply.Size, lengths(head)))
+		}
 		err = r.raw(r.up, r.agent, f, traffic.Reply)
 	case err != nil:
 		f.replyErr = r.blame(f, traffic.Reply, err)

@@ -1030,6 +1030,19 @@ func labCases() []labCase {
 		{name: "HTTP in, HTTPS out", ref: "P02", leg: mpLeg, who: "proxy", sure: "certain", listener: plain, agent: rawAgent(labRequest, fin)},
 		{name: "HTTPS in, HTTP out", ref: "P02", leg: mpLeg, who: "proxy", sure: "certain", mp: mpPlainReplies(reply("200 OK")), agent: goAgent(nil)},
 		{name: "503 of http.sys", ref: "M18", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("503 Service Unavailable", "Server: Microsoft-HTTPAPI/2.0")), agent: rawAgent(labRequest, fin)},
+		{name: "503 of IIS", ref: "M18", leg: mpLeg, who: "mp", sure: "possible", listener: plain, mp: mpPlainReplies(reply("503 Service Unavailable", "Server: Microsoft-IIS/10.0")), agent: rawAgent(labRequest, fin)},
+		{name: "400 of http.sys", ref: "", leg: mpLeg, who: "mp", sure: "certain", proof: "a Host that no binding has", listener: plain, mp: mpPlainReplies(reply("400 Bad Request", "Server: Microsoft-HTTPAPI/2.0")), agent: rawAgent(labRequest, fin)},
+		{name: "407", ref: "", leg: mpLeg, who: "network", sure: "certain", listener: plain, mp: mpPlainReplies(reply("407 Proxy Authentication Required")), agent: rawAgent(labRequest, fin)},
+		{name: "404 for a GET", ref: "", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("404 Not Found")), agent: rawAgent(labRequest, fin)},
+		{name: "PROXY header of a load balancer", ref: "A23", leg: agentLeg, who: "network", sure: "certain", proof: "PROXY header", listener: func(*testing.T, *lab) proxy.Listener { return proxy.Listener{} }, agent: rawAgent("PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", fin)},
+		{name: "SSH on the agent's way", ref: "A23", leg: agentLeg, who: "agent", sure: "certain", listener: plain, agent: rawAgent("SSH-2.0-OpenSSH_9\r\n", fin)},
+		{name: "a TLS alert to plain HTTP", ref: "M04", leg: mpLeg, who: "proxy", sure: "certain", listener: plain, mp: func(t *testing.T, _ *lab) proxy.Target {
+			return mpRaw(t, false, func(c net.Conn) {
+				_, _ = c.Read(make([]byte, 4096))
+				_, _ = io.WriteString(c, fatalAlert(70))
+				c.Close()
+			})
+		}, agent: rawAgent(labRequest, wait)},
 		{name: "503 without a sign of http.sys", ref: "M18", leg: mpLeg, who: "mp", sure: "likely", listener: plain, mp: mpPlainReplies(reply("503 Service Unavailable")), agent: rawAgent(labRequest, fin)},
 		{name: "PROPFIND is unknown", ref: "M19", leg: mpLeg, who: "mp", sure: "certain", listener: plain, mp: mpPlainReplies(reply("501 Not Implemented")), agent: rawAgent("PROPFIND /SMS_DP_SMSPKG$/ HTTP/1.1\r\nHost: mp01.lab.example\r\n\r\n", fin)},
 		{name: "CCM_POST is not found", ref: "M19", leg: mpLeg, who: "mp", sure: "likely", listener: plain, mp: mpPlainReplies(reply("404 Not Found")), agent: rawAgent(post(10), fin)},

@@ -205,9 +205,28 @@ func (s *Survey) judge(ctx context.Context, c *traffic.Conn) ([]diagnose.Finding
 			return nil, err
 		}
 		short.Agent, short.TLS = agentOf(c), c.AgentLeg.Handshake != nil
+		if x.Fate == traffic.Tunneled || x.Fate == traffic.Broken {
+			if err := s.foreign(ctx, &short); err != nil {
+				return nil, err
+			}
+		}
 		e.Exchanges = append(e.Exchanges, short)
 	}
 	return diagnose.Judge(e), nil
+}
+
+// foreign adds how bytes begin that came in place of HTTP.
+func (s *Survey) foreign(ctx context.Context, x *diagnose.Exchange) error {
+	found, err := s.store.Findings(ctx, x.ID)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Kind.Code == "http-not-http" {
+			x.Foreign, x.ForeignReply = f.Evidence, f.Dir == traffic.Reply
+		}
+	}
+	return nil
 }
 
 // place is what is known of one listener.
