@@ -185,7 +185,9 @@ var clientCertLater = rule{
 		if wanted == "" {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.AgentSide, who: "", sure: certain, proof: []string{emptyCertificate(f.agent), wanted, "the same agent showed a certificate within " + RetryTime.String()}}, true
+		return occurrence{leg: traffic.AgentSide, who: "", sure: likely, proof: []string{
+			emptyCertificate(f.agent), wanted, "an agent of the same address, with the same hello, showed a certificate within " + RetryTime.String() + oneAddress,
+		}}, true
 	},
 }
 
@@ -269,8 +271,8 @@ func (f *facts) certificateWanted() (line, sure string) {
 		}
 		return "", ""
 	}
-	if line := f.wantedUpstream(); line != "" {
-		return line, certain
+	if line, sure := f.wantedUpstream(); line != "" {
+		return line, sure
 	}
 	x := f.answered(403)
 	switch {
@@ -278,12 +280,19 @@ func (f *facts) certificateWanted() (line, sure string) {
 		return "", ""
 	case wantsCertificate(x.Reason):
 		return x.line(), certain
-	case f.upstream == nil: // 403.4 rather, over plain HTTP
+	case f.upstream == nil, f.showedOwn(): // 403.4 rather; or it is about mpproxy's certificate
 		return "", ""
 	case f.neverAsked():
 		return x.line() + "; it never asked mpproxy for a certificate, so 403 may have another reason", possible
 	}
 	return x.line(), likely
+}
+
+// showedOwn is true when mpproxy has shown the management point a certificate of
+// its own.
+func (f *facts) showedOwn() bool {
+	after := f.Conn.UpstreamLeg.After
+	return f.upstream != nil && len(f.upstream.client) > 0 || after != nil && len(after.Shown) > 0
 }
 
 // neverAsked is true when the management point has not asked mpproxy for a
@@ -305,19 +314,22 @@ func wantsCertificate(reason string) bool {
 }
 
 // wantedUpstream says how the management point refused mpproxy without a
-// certificate; "" when it did not.
-func (f *facts) wantedUpstream() string {
+// certificate, and how sure that is; "" when it did not.
+func (f *facts) wantedUpstream() (line, sure string) {
 	u := f.upstream
 	if u == nil || len(u.client) > 0 {
-		return ""
+		return "", ""
 	}
 	if u.says(tlsrecord.Server, 116) || u.says(tlsrecord.Server, 40, 42) && u.showedNone() {
-		return u.alertLine() + ", after an empty Certificate"
+		return u.alertLine() + ", after an empty Certificate", certain
+	}
+	if u.says(tlsrecord.Server) && u.showedNone() && u.asked() { // GnuTLS says decode_error
+		return u.alertLine() + ", after an empty Certificate", likely
 	}
 	if code, said := f.refusedAfterwards(); said && code == 116 {
-		return "the management point said alert " + alertText(code) + " after the handshake"
+		return "the management point said alert " + alertText(code) + " after the handshake", certain
 	}
-	return ""
+	return "", ""
 }
 
 var clientCertUnknown = rule{

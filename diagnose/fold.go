@@ -40,6 +40,7 @@ type Group struct {
 	Moot   int
 	MootBy string
 	agents map[string]bool
+	key    groupKey
 }
 
 // maxAgents is how many agents a group names, maxCounted how many it tells
@@ -49,10 +50,13 @@ const (
 	maxCounted = 100_000
 )
 
+// groupKey is what the findings of a group have in common. TLS that is passed
+// through is another matter than TLS that mpproxy terminates: the server is.
 type groupKey struct {
-	code string
-	leg  traffic.Side
-	who  string
+	code   string
+	leg    traffic.Side
+	who    string
+	sealed bool
 }
 
 // Folding folds diagnoses while they come. The zero value is ready.
@@ -74,10 +78,10 @@ func (d *Folding) Add(c ConnDiagnosis) {
 		d.groups = map[groupKey]*Group{}
 	}
 	for _, f := range c.Findings {
-		key := groupKey{f.Kind.Code, f.Leg, f.Who}
+		key := groupKey{f.Kind.Code, f.Leg, f.Who, c.Sealed}
 		g := d.groups[key]
 		if g == nil {
-			g = &Group{Example: f, Conn: c.Conn, First: c.At, Last: c.At, MootBy: f.MootBy, agents: map[string]bool{}}
+			g = &Group{Example: f, Conn: c.Conn, First: c.At, Last: c.At, MootBy: f.MootBy, agents: map[string]bool{}, key: key}
 			d.groups[key] = g
 			d.order = append(d.order, g)
 		}
@@ -121,7 +125,7 @@ func (d *Folding) With(more []ConnDiagnosis) *Folding {
 	for _, g := range d.order {
 		one := *g
 		one.Agents, one.Conns, one.agents = slices.Clone(g.Agents), slices.Clone(g.Conns), maps.Clone(g.agents)
-		out.groups[groupKey{g.Example.Kind.Code, g.Example.Leg, g.Example.Who}] = &one
+		out.groups[g.key] = &one
 		out.order = append(out.order, &one)
 	}
 	for _, c := range more {

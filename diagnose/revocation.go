@@ -421,6 +421,8 @@ var ownClientCert = rule{
 		o.proof = append(o.proof, "mpproxy showed "+u.client.words())
 		if x := f.answered(403); x != nil {
 			o.exchange, o.proof = x, append(o.proof, x.line())
+		} else if code, after := f.refusedAfterwards(); after {
+			o.proof = append(o.proof, "alert "+alertText(code)+" from the management point, after the handshake (decrypted by mpproxy)")
 		} else if u.alert.seen {
 			o.proof = append(o.proof, u.alertLine())
 		}

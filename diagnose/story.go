@@ -63,5 +63,9 @@ func (f *facts) endedAfter(side traffic.Side) (line string, ended bool) {
 	if how == "" {
 		return "", false
 	}
-	return fmt.Sprintf("%s ended because of that, %s later: %s", name, other.EndedAt.Sub(this.EndedAt).Round(time.Millisecond), how), true
+	when := "at once"
+	if d := other.EndedAt.Sub(this.EndedAt).Round(time.Millisecond); d > 0 {
+		when = d.String() + " later"
+	}
+	return fmt.Sprintf("%s ended because of that, %s: %s", name, when, how), true
 }

@@ -213,6 +213,9 @@ func (f *facts) shownBy() string {
 	return fmt.Sprintf("%s showed a certificate of %s, issued by %s, in a chain of %d", f.agent.serverName(), quote(chain.subject()), quote(issuer), len(chain))
 }
 
+// oneAddress is said where agents are told apart by their addresses alone.
+const oneAddress = " (agents behind one address are not told apart)"
+
 // others compares with the rest of the listener's agents.
 func (f *facts) others() []string {
 	p := f.Peers
@@ -221,7 +224,7 @@ func (f *facts) others() []string {
 		out = append(out, fmt.Sprintf("%d of %d agents on this listener get in: it is not the certificate alone", good, p.Agents))
 	}
 	if p.After.Good > 0 {
-		out = append(out, "the same agent got in later")
+		out = append(out, "an agent of the same address got in later"+oneAddress)
 	}
 	return out
 }
@@ -379,7 +382,7 @@ var agentLeft = rule{
 		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: []string{howItEnded(f), f.shownBy()}, notIt: f.serverFits("")}
 		if again := f.Peers.Before.Failed + f.Peers.After.Failed; again > 0 && f.Peers.Before.Good+f.Peers.After.Good == 0 {
 			o.sure = likely
-			o.proof = append(o.proof, fmt.Sprintf("%d more connections of this agent failed, none got in", again))
+			o.proof = append(o.proof, fmt.Sprintf("%d more connections of this agent's address failed, none got in", again))
 		}
 		o.proof = append(append(o.proof, f.suspects()...), f.others()...)
 		return o, true

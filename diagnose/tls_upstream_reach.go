@@ -20,7 +20,7 @@ var mpUnknownName = rule{
 		Code: "upstream-name-unknown", Ref: "M01", Severity: traffic.Error,
 		Title:  "The name of the management point cannot be resolved by mpproxy",
 		Why:    "Agents were answered with 502.",
-		Remedy: "Correct --upstream, or this machine's DNS; a hosts entry will do.",
+		Remedy: "Correct the name (in --upstream, or where the agent has it from if mpproxy is its proxy), or this machine's DNS; a hosts entry will do.",
 		Moot:   unreached,
 	},
 	check: "nslookup of the name on the machine of mpproxy.",

@@ -25,8 +25,8 @@ var mpNoCertificate = rule{
 	check: "On the management point: IIS log, sc-status 403 sc-substatus 7.",
 	test: func(f *facts) (occurrence, bool) {
 		o := occurrence{leg: traffic.UpstreamSide, who: proxySide, sure: certain}
-		if line := f.wantedUpstream(); line != "" {
-			o.proof = []string{line}
+		if line, sure := f.wantedUpstream(); line != "" {
+			o.sure, o.proof = sure, []string{line}
 			return o, true
 		}
 		x := f.answered(403)
@@ -97,7 +97,11 @@ var mpRefusesCertificate = rule{
 func refusalRemedy(code tlsrecord.AlertCode, c chain) []string {
 	switch code {
 	case 48:
-		return []string{"On the management point: import the root of " + c.issuer() + " into LocalMachine\\Root, its intermediates into LocalMachine\\CA; importing them into the site's settings is not enough."}
+		do := []string{"On the management point: import the root of " + quote(c.top()) + " into LocalMachine\\Root, its intermediates into LocalMachine\\CA; importing them into the site's settings is not enough."}
+		if c.alone() {
+			do = append(do, "The certificate was sent alone: if "+quote(c.issuer())+" is an intermediate, put it behind the certificate in the file (--client-cert), or import it into LocalMachine\\CA.")
+		}
+		return do
 	case 45:
 		return []string{"Renew the certificate; if its dates are good, set the management point's clock."}
 	case 44:

@@ -879,7 +879,7 @@ func labCases() []labCase {
 			cert.PrivateKey, c.MaxVersion = wrongKey{l.key, l.other}, tls.VersionTLS12
 			c.Certificates = []tls.Certificate{cert}
 		})},
-		{name: "without the certificate, then with it", ref: "A12", leg: agentLeg, sure: "certain", conns: 2, mp: mpCfg(requireAny), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
+		{name: "without the certificate, then with it", ref: "A12", leg: agentLeg, sure: "likely", conns: 2, mp: mpCfg(requireAny), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
 			u := upstreamWith(siteCA, 0, nil)(t, l)
 			u.OnlyForAgents = true
 			return u
@@ -989,6 +989,21 @@ func labCases() []labCase {
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		})},
 		{name: "misses the agent's certificate, passed through, TLS 1.3", ref: "M12", leg: agentLeg, who: "mp", sure: "possible", proof: "without a certificate", listener: sealed, mp: mpCfg(requireAny), agent: goAgent(trustsSite(nil))},
+		{name: "mpproxy has no certificate, and GnuTLS says decode_error", ref: "M13", leg: mpLeg, who: "proxy", sure: "likely", mp: gnutlsServer("--require-client-cert", "--verify-client-cert"), agent: goAgent(withCert(nil))},
+		{name: "mpproxy's certificate without its intermediate", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(requireSite), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
+			cert := l.agentCert(t, l.intermediate(t, l.site), nil)
+			cert.Certificate = cert.Certificate[:1]
+			return proxy.UpstreamTLS{Roots: l.site.Pool(), Certificate: &cert}
+		}, agent: goAgent(withCert(nil))},
+		{name: "another agent of the same address shows a certificate", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", conns: 2, mp: mpCfg(requireAny), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
+			u := upstreamWith(siteCA, 0, nil)(t, l)
+			u.OnlyForAgents = true
+			return u
+		}, agent: func(t *testing.T, l *lab, addr string) {
+			goAgent(nil)(t, l, addr)
+			l.pem(t, "agent.pem", l.agentCert(t, l.site, nil))
+			openssl("-CAfile", "mpproxy.pem", "-cert", "agent.pem", "-key", "agent.pem", "-tls1_2")(t, l, addr)
+		}},
 		{name: "mpproxy has no certificate, TLS 1.2", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), agent: goAgent(withCert(nil))},
 		{name: "mpproxy has no certificate, TLS 1.3", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), upstream: upTo13, agent: goAgent(withCert(nil))},
 		{name: "a list of authorities near the cut", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", mp: asksOfMany, agent: goAgent(nil)},
@@ -1205,6 +1220,34 @@ func (c console) awaits(text string) bool {
 		if err != nil || strings.Contains(line, text) {
 			return err == nil
 		}
+	}
+}
+
+// gnutlsServer is GnuTLS's server.
+func gnutlsServer(args ...string) func(*testing.T, *lab) proxy.Target {
+	return func(t *testing.T, l *lab) proxy.Target {
+		t.Helper()
+		target := nobody(t, l)
+		cert := l.pem(t, "gnutls.pem", l.cert(t, l.site, nil))
+		args := append([]string{"-p", target.Port, "--http", "--x509certfile", cert, "--x509keyfile", cert, "--x509cafile", l.file("site.pem")}, args...)
+		cmd := exec.CommandContext(t.Context(), "gnutls-serv", args...)
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stderr = cmd.Stdout
+		if err := cmd.Start(); err != nil {
+			t.Fatalf("gnutls-serv is not installed; scripts/test installs it: %v", err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		out := bufio.NewReader(stdout)
+		for line := ""; !strings.Contains(line, "IPv4"); {
+			if line, err = out.ReadString('\n'); err != nil {
+				t.Fatal("gnutls-serv: ", err)
+			}
+		}
+		go func() { _, _ = io.Copy(io.Discard, out) }()
+		return target
 	}
 }
 

@@ -252,8 +252,9 @@ type visitor struct {
 }
 
 type bareConn struct {
-	id traffic.ConnID
-	at time.Time
+	id    traffic.ConnID
+	at    time.Time
+	hello string // its fingerprint
 }
 
 // The bounds of what is kept while a capture is read.
@@ -320,19 +321,28 @@ func (s *Survey) learn(ctx context.Context, c *traffic.Conn) error {
 const maxBare = 16
 
 // pair ties an agent's connections without a certificate to one with it that
-// follows at once.
+// follows at once. Of agents behind one address those are the same whose hellos
+// are alike.
 func (s *Survey) pair(v *visitor, c *traffic.Conn, showed bool) {
 	v.bare = slices.DeleteFunc(v.bare, func(b bareConn) bool { return c.Opened.Sub(b.at) > diagnose.RetryTime })
-	if !showed {
-		v.bare = append(v.bare[max(0, len(v.bare)-maxBare+1):], bareConn{c.ID, c.Opened})
+	if showed && len(v.bare) == 0 {
 		return
 	}
-	for _, b := range v.bare {
-		if len(s.retried) < maxVisitors {
+	hello := ""
+	if h := tlsrecord.Parse(c.AgentLeg.Handshake.In, nil).ClientHello(); h != nil {
+		hello = h.JA4()
+	}
+	if !showed {
+		v.bare = append(v.bare[max(0, len(v.bare)-maxBare+1):], bareConn{c.ID, c.Opened, hello})
+		return
+	}
+	v.bare = slices.DeleteFunc(v.bare, func(b bareConn) bool {
+		same := b.hello == hello
+		if same && len(s.retried) < maxVisitors {
 			s.retried[b.id] = true
 		}
-	}
-	v.bare = nil
+		return same
+	})
 }
 
 // isGood notes that an agent got in.
