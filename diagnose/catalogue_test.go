@@ -28,8 +28,10 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: the title names no side: %s", k.Code, k.Title)
 		}
 	}
-	elsewhere := []string{"tls-agent-handshake-failed", "upstream-unreachable", "upstream-tls-failed", "upstream-no-reply", "http-not-awaited", "http-cut-short",
-		"tls-bridged", "tls-old", "tls-name-not-in-mp-certificate", "msg-location-url", "msg-ssl-state"}
+	elsewhere := []string{
+		"tls-agent-handshake-failed", "upstream-unreachable", "upstream-tls-failed", "upstream-no-reply", "http-not-awaited", "http-cut-short",
+		"tls-bridged", "tls-old", "tls-name-not-in-mp-certificate", "msg-location-url", "msg-ssl-state",
+	}
 	for _, r := range catalogue {
 		for _, m := range r.kind.Moot {
 			if !codes[m] && !slices.Contains(elsewhere, m) {
