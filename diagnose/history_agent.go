@@ -244,7 +244,8 @@ func (f *facts) mpLeaf() chain {
 // mention is a reply that names a server.
 type mention struct {
 	where
-	// kind is that of the request, agent the address it came from.
+	// kind is that of the request, or what else names it; agent is the address
+	// that it came from.
 	kind, agent string
 }
 
@@ -254,31 +255,41 @@ const maxMentions = 8
 // names remembers which servers a reply names.
 func (h *History) names(x *Exchange) {
 	m := x.Message
-	if !naming[m.Kind] || !x.good() {
+	if naming[m.Kind] && x.good() {
+		for _, p := range m.Places {
+			h.mention(x, p.Host, m.Kind)
+		}
+	}
+	h.mention(x, x.Host, "bits")
+	if p, ok := placeIn(x.Location, false); ok {
+		h.mention(x, p.Host, "redirect")
+	}
+}
+
+func (h *History) mention(x *Exchange, host, kind string) {
+	if host == "" {
 		return
 	}
 	if h.named == nil {
 		h.named = map[string][]mention{}
 	}
-	for _, p := range m.Places {
-		name := lowerHost(p.Host)
-		all := h.named[name]
-		switch {
-		case len(all) > 0 && all[len(all)-1].where == h.where(x):
-			continue // the same reply
-		case len(all) == 0 && len(h.named) >= maxHistory:
-			continue
-		case len(all) == maxMentions:
-			all = slices.Delete(all, 0, 1)
-		}
-		h.named[name] = append(all, mention{h.where(x), m.Kind, x.Agent})
+	name := lowerHost(host)
+	all := h.named[name]
+	switch {
+	case len(all) > 0 && all[len(all)-1].where == h.where(x):
+		return // the same reply
+	case len(all) == 0 && len(h.named) >= maxHistory:
+		return
+	case len(all) == maxMentions:
+		all = slices.Delete(all, 0, 1)
 	}
+	h.named[name] = append(all, mention{h.where(x), kind, x.Agent})
 }
 
 // nounOf are the replies that name servers, in words.
 var nounOf = map[string]string{
 	"mp-list": "the MP list (MPLIST)", "mp-locate": "the MP location (MPLOCATION)", "mp-key": "the MP keys (MPKEYINFORMATION)",
-	"policy": "the policy reply", "policy-body": "a policy", "upload-request": "the reply to an upload request",
+	"bits": "the answer to an upload (BITS-Host-Id)", "redirect": "a redirection", "policy": "the policy reply", "policy-body": "a policy", "upload-request": "the reply to an upload request",
 }
 
 // lastNamed is the last reply before a time that gave out a name: one that this

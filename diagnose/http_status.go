@@ -90,13 +90,24 @@ var tooLargeToAsk = rule{
 			return f.resetWhileSending()
 		}
 		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{x.line()}}
-		if x.BodySize > readAhead && f.upstream != nil {
+		switch {
+		case f.upstream == nil || f.upstream.asked():
+			why := "it asked for the certificate in the first handshake"
+			if f.upstream == nil {
+				why = "without TLS no certificate is asked for"
+			}
+			o.proof = append(o.proof, fmt.Sprintf("the body has %d bytes; %s, so it is another limit of size than the read-ahead of 48 KB", x.BodySize, why))
+			o.do = otherLimits
+		case x.BodySize > readAhead:
 			o.sure = likely
 			f.besideTooLarge(&o)
 		}
 		return o, true
 	},
 }
+
+// otherLimits are limits of size that have nothing to do with certificates.
+var otherLimits = []string{"See the other limits of size: maxAllowedContentLength of request filtering, MaxRequestEntityAllowed, and devices on the way."}
 
 // besideTooLarge compares a large body with the limit, with what else the agent
 // has sent, and says whether mpproxy primed.
@@ -108,7 +119,7 @@ func (f *facts) besideTooLarge(o *occurrence) {
 	for i := range f.Exchanges {
 		if x := &f.Exchanges[i]; x.Own {
 			o.proof = append(o.proof, "mpproxy primed this connection (--prime): "+x.line())
-			o.do = []string{"Ask for the certificate in the first handshake (clientcertnegotiation=enable), or raise uploadReadAheadSize; as mpproxy had asked before, see the limits of size too: maxAllowedContentLength of request filtering, MaxRequestEntityAllowed, devices on the way."}
+			o.do = append([]string{"Ask for the certificate in the first handshake (clientcertnegotiation=enable), or raise uploadReadAheadSize."}, otherLimits...)
 			return
 		}
 	}
@@ -118,7 +129,7 @@ func (f *facts) besideTooLarge(o *occurrence) {
 // resetWhileSending is a large body that the management point cut off.
 func (f *facts) resetWhileSending() (occurrence, bool) {
 	for _, x := range f.requests {
-		if x.Status == 0 && x.Fate == traffic.Broken && x.BodySize > readAhead && f.upstream != nil && f.mpEnded() {
+		if x.Status == 0 && x.Fate == traffic.Broken && x.BodySize > readAhead && f.upstream != nil && !f.upstream.asked() && f.mpEnded() {
 			o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{
 				x.line(), f.mpEnd() + ", while the body was sent",
 			}}
@@ -408,7 +419,7 @@ var serverError = rule{
 		Why:    "The request got through; what failed is behind IIS: an ISAPI module, the site's database, a full disk.",
 		Remedy: "Look into the management point's logs at this time: MP_*.log, mpcontrol.log, the failed request trace of IIS.",
 	},
-	check: "On the management point: IIS log, sc-status, sc-substatus and sc-win32-status; mpcontrol.log.",
+	check: "On the management point: IIS log, sc-status, sc-substatus and sc-win32-status; mpcontrol.log. No line in the MP_*.log at this time means that IIS failed before the management point's own code ran.",
 	test: func(f *facts) (occurrence, bool) {
 		x := f.answered(500, 502, 504)
 		if x == nil {

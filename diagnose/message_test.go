@@ -160,3 +160,27 @@ func TestElements(t *testing.T) {
 		}
 	}
 }
+
+// TestPlaces fails when a server that a reply names is missed, is taken for one
+// of another kind, or the agent's own name is taken for a server.
+func TestPlaces(t *testing.T) {
+	for text, want := range map[string]string{
+		`<MPList><MP Name="MP01" FQDN="mp01.lab.example"><Capabilities><Property Name="SSLState" Value="0"/></Capabilities></MP><MP Name="MP02.LAB.EXAMPLE"><Capabilities><Property Name="SSL" Version="1"/></Capabilities></MP><MP Name="MP03"><FQDN>mp03.lab.example</FQDN></MP></MPList>`: `"mp01.lab.example", http (SSLState 0); "MP02.LAB.EXAMPLE", https (a cloud gateway); "mp03.lab.example", scheme not said`,
+		`<ContentLocationReply><LocationRecord><URL Name="https://dp01.lab.example:8443/SMS_DP_SMSPKG$/X"/><Capabilities><Property Name="SSLState" Value="0"/></Capabilities><ServerRemoteName>dp01.lab.example</ServerRemoteName></LocationRecord></ContentLocationReply>`:                  `"dp01.lab.example", https; "dp01.lab.example", http (SSLState 0)`,
+		`<WSUSLocationReply><LocationRecord WSUSURL="https://sup01.lab.example:8531"/></WSUSLocationReply>`:                                                                                                                                                                                       `"sup01.lab.example", https`,
+		`<EnumerateMPLocationReply><LocationRecord><IntranetName Value="mp01.lab.example"/><InternetName Value=""/></LocationRecord></EnumerateMPLocationReply>`:                                                                                                                                  `"mp01.lab.example", scheme not said`,
+		`<UploadReply><Host>up01.lab.example</Host><URL>http://up01.lab.example:80/CCM_Incoming/{1}</URL></UploadReply>`:                                                                                                                                                                          `"up01.lab.example", scheme not said; "up01.lab.example", http`,
+		`<ReplyAssignments><Identification><Machine><FQDN>pc-1.lab.example</FQDN></Machine></Identification><PolicyAssignment><Policy><PolicyLocation><![CDATA[http://<mp>/SMS_MP/.sms_pol?{A}]]></PolicyLocation></Policy></PolicyAssignment></ReplyAssignments>`:                                ``,
+		`<Policy><instance class="CCM_InternetMP"><property name="MP"><value>cmg.cloudapp.example/CCM_Proxy_MutualAuth/1</value></property><property name="n"><value>5.00.9128</value></property><property name="x"><value>some words. And more. Of them.</value></property></instance></Policy>`: `"cmg.cloudapp.example", scheme not said`,
+		`<MPList><MP FQDN="a b"/><MP FQDN="http://["/></MPList>`: ``,
+	} {
+		root, _, _ := strings.Cut(strings.TrimPrefix(text, "<"), ">")
+		var got []string
+		for _, p := range placesOf(&decode.Message{Root: root, Text: decode.Text{String: text}}) {
+			got = append(got, p.words())
+		}
+		if joined := strings.Join(got, "; "); joined != want {
+			t.Errorf("%.60s…\n got %s\nwant %s", text, joined, want)
+		}
+	}
+}

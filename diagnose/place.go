@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -33,8 +34,8 @@ var naming = map[string]bool{
 	"upload-request": true,
 }
 
-// placeNames are the elements whose attribute, or whose text where it is "",
-// names a server.
+// placeNames are the elements whose attribute, or whose text where they have
+// not got it, names a server.
 var placeNames = map[string]struct {
 	attr       string
 	mp, update bool
@@ -46,10 +47,14 @@ var placeNames = map[string]struct {
 	"DefaultMP":        {mp: true},
 	"ServerRemoteName": {},
 	"URL":              {attr: "Name"},
+	"Host":             {},
 	"LocationRecord":   {attr: "WSUSURL", update: true},
 	"PolicyLocation":   {},
 	"value":            {}, // a property's, in the body of a policy
 }
+
+// mpNamed are the roots in which the element FQDN names a management point.
+var mpNamed = map[string]bool{"MPList": true, "MPKEYINFORMATION": true}
 
 // placesOf are the servers that a reply names, each once with each scheme.
 func placesOf(reply *decode.Message) []Place {
@@ -66,10 +71,13 @@ func placesOf(reply *decode.Message) []Place {
 			state = "SSL"
 		}
 		n, known := placeNames[e.name]
+		if e.name == "FQDN" && mpNamed[reply.Root] { // elsewhere it is the agent's
+			n.mp, known = true, true
+		}
 		if known && len(out) < maxPlaces {
-			text := e.text
-			if n.attr != "" {
-				text = e.attr(n.attr)
+			text := cmp.Or(e.attr(n.attr), e.text)
+			if e.name == "MP" && begun == len(out) && e.attr(n.attr) == "" {
+				text = e.attr("Name") // without FQDN, as attribute or as element
 			}
 			if p, ok := placeIn(text, e.name == "value"); ok {
 				p.MP, p.Update = n.mp || reply.Root == "LocalMPLocationReply", n.update
@@ -104,7 +112,7 @@ func placeIn(text string, strict bool) (Place, bool) {
 	text = strings.TrimSpace(text)
 	if strings.Contains(text, "://") {
 		u, err := url.Parse(text)
-		if err != nil || u.Hostname() == "" {
+		if err != nil || !isHostName(u.Hostname()) {
 			return Place{}, false // policy writes <mp> for the one that was asked
 		}
 		return Place{Host: u.Hostname(), Scheme: strings.ToLower(u.Scheme)}, true

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ func (f *facts) askedAgain() (occurrence, bool) {
 		o.proof = append(o.proof, fmt.Sprintf("%d authorities were named (%d bytes)", after.Again.Count, after.Again.Size))
 	}
 	if o.exchange != nil && needsNoCertificate(o.exchange) {
-		o.proof = append(o.proof, "it asked on a URL that should not need one: see the SSL settings of that folder, and devices on the way")
+		o.proof = append(o.proof, "it asked on a URL that should not need one: see the SSL settings of that folder, devices on the way, and the proxy that SYSTEM uses (netsh winhttp show proxy), which need not be the user's")
 	}
 	return o, true
 }
@@ -70,9 +71,21 @@ func (f *facts) underWay(us int64) *Exchange {
 	return found
 }
 
-// needsNoCertificate knows what agents fetch before they have a certificate:
-// lists of management points and the site's own certificates.
+// withCertificate are the folders of a site system where sites of HTTPS only
+// want client certificates.
+var withCertificate = []string{
+	"/ccm_system/", "/ccm_system_windowsauth/", "/ccm_incoming/", "/ccm_client/", "/ccm_proxy_mutualauth/", "/ccm_sts", "/sms_mp/", "/sms_dp_",
+	"/bgb/", "/cmuserservice",
+}
+
+// needsNoCertificate knows what agents fetch before they have a certificate
+// (lists of management points and the site's own certificates), the folders for
+// agents without one (AltAuth, TokenAuth), and those that are not the site's.
 func needsNoCertificate(x *Exchange) bool {
+	path := strings.ToLower(x.path())
+	if !slices.ContainsFunc(withCertificate, func(folder string) bool { return strings.HasPrefix(path, folder) }) {
+		return true
+	}
 	_, query, _ := strings.Cut(strings.ToLower(x.Target), "?")
 	for _, open := range []string{"mplist", "mpcert", "mpkeyinformation", "sitesigncert"} {
 		if strings.HasPrefix(query, open) {

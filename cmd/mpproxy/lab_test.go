@@ -634,6 +634,7 @@ func labCases() []labCase {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, l.site.Pool()
 	}
 	request := func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequestClientCert }
+	asksNobody := func(*lab, *tls.Config) {}
 	asksOfMany := func(t *testing.T, l *lab) proxy.Target { return manyAuthorities(t, l, tls.RequestClientCert) }
 	return []labCase{
 		// The agent refuses what it is shown.
@@ -1026,16 +1027,17 @@ func labCases() []labCase {
 			return to
 		}, agent: rawAgent(labRequest, wait)},
 		{name: "403 over HTTP", ref: "N10", leg: mpLeg, who: "agent", sure: "likely", listener: plain, mp: mpPlainReplies(reply("403 Forbidden")), agent: rawAgent(labRequest, fin)},
-		{name: "413 after small bodies on another connection", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", proof: "bodies below 48 KB from the same agent passed: 2 requests on all its connections, the largest with 40088 bytes", conns: 2, mp: mpCfg(request, reply("200 OK"), reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: func(t *testing.T, l *lab, addr string) {
+		{name: "413 after small bodies on another connection", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", proof: "bodies below 48 KB from the same agent passed: 2 requests on all its connections, the largest with 40088 bytes", conns: 2, mp: mpCfg(asksNobody, reply("200 OK"), reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: func(t *testing.T, l *lab, addr string) {
 			goAgent(withCert(nil), post(100), post(40_000))(t, l, addr)
 			goAgent(withCert(nil), labRequest, labRequest, post(80_000))(t, l, addr)
 		}},
-		{name: "413 although mpproxy primed", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", proof: "mpproxy primed this connection (--prime)", mp: mpCfg(request, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
+		{name: "413 although mpproxy primed", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", proof: "mpproxy primed this connection (--prime)", mp: mpCfg(asksNobody, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
 			u := upstreamWith(siteCA, 0, nil)(t, l)
 			u.Prime = true
 			return u
 		}, agent: goAgent(withCert(nil), post(80_000))},
-		{name: "413", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil), post(100), post(80_000))},
+		{name: "413, asked for the certificate in the first handshake", ref: "M16", leg: mpLeg, who: "mp", sure: "possible", proof: "another limit of size", mp: mpCfg(request, reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil), post(80_000))},
+		{name: "413", ref: "M16", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(asksNobody, reply("200 OK"), reply("413 Request Entity Too Large")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil), post(100), post(80_000))},
 		{name: "401 again and again", ref: "M17", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate")), agent: goAgent(nil, labRequest, labRequest, labRequest)},
 		{name: "401 once, then good", ref: "N16", leg: mpLeg, sure: "certain", mp: mpCfg(request, reply("401 Unauthorized", "WWW-Authenticate: Negotiate", "WWW-Authenticate: NTLM"), reply("200 OK")), agent: goAgent(nil, labRequest, labRequest)},
 		{name: "401 without a challenge", ref: "N16", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(request, reply("401 Unauthorized")), agent: goAgent(nil)},
