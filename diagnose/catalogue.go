@@ -21,6 +21,7 @@ var catalogue = slices.Concat(
 	hintRules,
 	upstreamReachRules,
 	upstreamCertRules,
+	renegotiationRules,
 	upstreamRefusalRules,
 	registrationRules,
 	inventoryRules,

@@ -280,19 +280,14 @@ func (f *facts) certificateWanted() (line, sure string) {
 		return "", ""
 	case wantsCertificate(x.Reason):
 		return x.line(), certain
-	case f.upstream == nil, f.showedOwn(): // 403.4 rather; or it is about mpproxy's certificate
+	case f.upstream == nil, len(f.upstream.client) > 0: // 403.4 rather; or it is about mpproxy's certificate
+		return "", ""
+	case f.neverAsked() && f.upstream.tr.Version() >= tlsrecord.TLS13: // nor can it ask later
 		return "", ""
 	case f.neverAsked():
 		return x.line() + "; it never asked mpproxy for a certificate, so 403 may have another reason", possible
 	}
 	return x.line(), likely
-}
-
-// showedOwn is true when mpproxy has shown the management point a certificate of
-// its own.
-func (f *facts) showedOwn() bool {
-	after := f.Conn.UpstreamLeg.After
-	return f.upstream != nil && len(f.upstream.client) > 0 || after != nil && len(after.Shown) > 0
 }
 
 // neverAsked is true when the management point has not asked mpproxy for a
@@ -303,7 +298,7 @@ func (f *facts) neverAsked() bool {
 		return false
 	}
 	_, again := handshakeAfter(after)
-	return !again && (after == nil || after.Again == nil)
+	return !again && f.again() == nil
 }
 
 // wantsCertificate knows the reason phrases that ask for a certificate: IIS
@@ -326,8 +321,16 @@ func (f *facts) wantedUpstream() (line, sure string) {
 	if u.says(tlsrecord.Server) && u.showedNone() && u.asked() { // GnuTLS says decode_error
 		return u.alertLine() + ", after an empty Certificate", likely
 	}
-	if code, said := f.refusedAfterwards(); said && code == 116 {
+	code, said := f.refusedAfterwards()
+	switch {
+	case said && code == 116:
 		return "the management point said alert " + alertText(code) + " after the handshake", certain
+	case said && f.again() != nil:
+		sure = likely
+		if code == 40 || code == 42 {
+			sure = certain
+		}
+		return "the management point asked for a certificate by renegotiation, got none, and said alert " + alertText(code), sure
 	}
 	return "", ""
 }

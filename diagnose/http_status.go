@@ -178,6 +178,8 @@ var postHandshake = rule{
 		}
 		x := f.requests[0]
 		switch {
+		case x.Status == 403 && f.neverAsked():
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{"TLS 1.3, and it asked for no certificate in the handshake", x.line()}}, true
 		case x.Status == 500:
 			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{"TLS 1.3", x.line()}}, true
 		case x.Status == 0 && x.Fate == traffic.Broken && (f.Conn.UpstreamLeg.End == traffic.EndReset || strings.Contains(x.Err, "reset")):

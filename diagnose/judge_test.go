@@ -24,7 +24,7 @@ func TestJudge(t *testing.T) {
 			c.UpstreamLeg.Handshake = &traffic.Handshake{Side: traffic.UpstreamSide, Began: now, Ended: now, TLS: &traffic.TLSInfo{}, PeerCertificates: [][]byte{{0x30, 0x03, 1, 2, 3}}}
 			return Evidence{Conn: c}
 		}},
-		{name: "a second renegotiation", ref: "M10", code: "upstream-renegotiates", sure: "certain", evidence: func() Evidence {
+		{name: "a second renegotiation", ref: "M10", code: "upstream-renegotiation-refused", sure: "certain", evidence: func() Evidence {
 			return Evidence{Conn: conn(), Exchanges: []Exchange{{ID: 1, Method: "GET", Target: "/", Err: "read: local error: tls: no renegotiation"}}}
 		}},
 	} {

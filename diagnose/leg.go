@@ -22,7 +22,9 @@ type leg struct {
 	// server and client are the chains that the two sides have shown, as far
 	// as the bytes or crypto/tls tell.
 	server, client chain
-	alert          alertSeen
+	// leafOnly is true when no more than the leaf is known of client.
+	leafOnly bool
+	alert    alertSeen
 }
 
 // alertSeen is the alert that decided a handshake.
@@ -75,6 +77,9 @@ func (l *leg) fromTLS() {
 	}
 	if len(l.server) == 0 {
 		l.server = ours
+	}
+	if after := l.end.After; l.side == traffic.UpstreamSide && len(l.client) == 0 && after != nil && len(after.Shown) > 0 {
+		l.client, l.leafOnly = readChain([][]byte{after.Shown}), true // in a renegotiation
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mpproxy/internal/tlsrecord"
@@ -468,6 +469,12 @@ func (f *facts) unfit(l *leg) []string {
 // unlisted says that the authorities that the server named lack those of the
 // client's chain; "" when they do not.
 func unlisted(l *leg) string {
+	if l.leafOnly {
+		if a := l.end.After.Again; a != nil && strings.Contains(a.Unsuited, "acceptable CA") {
+			return "it does not suit what the management point asked for by renegotiation: " + a.Unsuited
+		}
+		return ""
+	}
 	_, named := l.authorities()
 	if _, lacks := lacking(named, l.client.issuers()); !lacks {
 		return ""

@@ -137,14 +137,20 @@ var mpRefusesHidden = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-refuses-hidden", Ref: "M12", Severity: traffic.Warning,
 		Title:  "The management point ended the connection right after the agent's part of the handshake, as it does when it refuses the client certificate or misses one",
-		Why:    "TLS 1.3 encrypts certificates and alerts, so only sizes and the order of things can be seen.",
+		Why:    "TLS 1.3, and a renegotiation before it, encrypt certificates and alerts, so only sizes and the order of things can be seen.",
 		Remedy: "Look into the management point's System log (Schannel 36876, 36887, 36888) for the reason; see that its computer trusts the authority of the agents' certificates, and that the agent has one.",
 		Moot:   []string{"tls-agent-left-idle", "upstream-no-reply"},
 	},
 	check: "On the management point: Schannel events at this time; on the agent: CcmMessaging.log (12044, 12030).",
 	test: func(f *facts) (occurrence, bool) {
 		l := f.agent
-		if l == nil || !l.sealed || l.tr.Version() < tlsrecord.TLS13 || len(l.hs.InMarks) == 0 || l.tr.Resumed() {
+		if l == nil || !l.sealed {
+			return occurrence{}, false
+		}
+		if l.tr.Version() < tlsrecord.TLS13 {
+			return f.refusedAgain()
+		}
+		if len(l.hs.InMarks) == 0 || l.tr.Resumed() {
 			return occurrence{}, false
 		}
 		h, read := l.hidden()
@@ -157,7 +163,7 @@ var mpRefusesHidden = rule{
 		switch {
 		case h.none:
 			o.proof = []string{"by its size the agent's answer is a Certificate message without a certificate"}
-			o.do = []string{noClientCert.kind.Remedy, "If the agent has a certificate: see whether the management point names its authority when it asks (Schannel event 36885)."}
+			o.do = missedRemedy()
 		case h.shown > 0:
 			o.proof = []string{fmt.Sprintf("before its Finished the agent sent %d bytes, as with a certificate", h.shown)}
 		default: // nobody was asked for a certificate

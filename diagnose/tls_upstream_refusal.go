@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
 
 	"mpproxy/internal/tlsrecord"
 	"mpproxy/traffic"
@@ -30,7 +29,7 @@ var mpNoCertificate = rule{
 			return o, true
 		}
 		x := f.answered(403)
-		if u := f.upstream; x == nil || u == nil || len(u.client) > 0 || !u.asked() && !wantsCertificate(x.Reason) || f.gateway(x) {
+		if u := f.upstream; x == nil || u == nil || len(u.client) > 0 || f.neverAsked() && !wantsCertificate(x.Reason) || f.gateway(x) {
 			return occurrence{}, false
 		}
 		o.sure, o.exchange = likely, x
@@ -71,12 +70,15 @@ var mpRefusesCertificate = rule{
 		if late, after := f.refusedAfterwards(); !said && after {
 			code = late
 			line = "alert " + alertText(code) + " from the management point, after the handshake (decrypted by mpproxy)"
+			if f.again() != nil {
+				line = "alert " + alertText(code) + " from the management point, in the renegotiation by which it asked for the certificate (decrypted by mpproxy)"
+			}
 			said = code >= 42 && code <= 51
 		}
 		if !said || len(l.client) == 0 && l.tr.Version() < tlsrecord.TLS13 {
 			return occurrence{}, false
 		}
-		o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{line}, do: refusalRemedy(code, l.client), notIt: f.clientFits(l.client)}
+		o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{line}, do: refusalRemedy(code, l), notIt: f.clientFits(l.client)}
 		if len(l.client) > 0 {
 			o.proof = append(o.proof, l.clientName()+" showed "+l.client.words())
 		}
@@ -94,11 +96,12 @@ var mpRefusesCertificate = rule{
 
 // refusalRemedy is what to do about an alert by which a client certificate is
 // refused; nil leaves it to the rule's own.
-func refusalRemedy(code tlsrecord.AlertCode, c chain) []string {
+func refusalRemedy(code tlsrecord.AlertCode, l *leg) []string {
+	c := l.client
 	switch code {
 	case 48:
 		do := []string{"On the management point: import the root of " + quote(c.top()) + " into LocalMachine\\Root, its intermediates into LocalMachine\\CA; importing them into the site's settings is not enough."}
-		if c.alone() {
+		if c.alone() && !l.leafOnly {
 			do = append(do, "The certificate was sent alone: if "+quote(c.issuer())+" is an intermediate, put it behind the certificate in the file (--client-cert), or import it into LocalMachine\\CA.")
 		}
 		return do
@@ -144,13 +147,6 @@ var mpRenegotiates = rule{
 		}
 		if o, found := f.askedAgain(); found {
 			return o, true
-		}
-		for i := range f.Exchanges {
-			if x := &f.Exchanges[i]; strings.Contains(x.Err, "no renegotiation") {
-				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{
-					"the management point asked once more than mpproxy grants: " + quote(x.Err),
-				}}, true
-			}
 		}
 		return occurrence{}, false
 	},

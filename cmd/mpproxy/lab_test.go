@@ -636,7 +636,7 @@ func labCases() []labCase {
 	request := func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequestClientCert }
 	asksNobody := func(*lab, *tls.Config) {}
 	asksOfMany := func(t *testing.T, l *lab) proxy.Target { return manyAuthorities(t, l, tls.RequestClientCert) }
-	return []labCase{
+	return append([]labCase{
 		// The agent refuses what it is shown.
 		{name: "distrust, Go, TLS 1.2", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", agent: site12},
 		{name: "distrust, Go, TLS 1.3", ref: "A01", leg: agentLeg, who: "agent", sure: "likely", agent: goAgent(trustsSite(nil))},
@@ -1100,7 +1100,7 @@ func labCases() []labCase {
 		{name: "renegotiation begun by the agent", ref: "A30", leg: agentLeg, who: "agent", sure: "certain", proof: "clientHelloMsg", agent: renegotiatingAgent},
 		{name: "renegotiation begun by the agent, passed through", ref: "A30", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, agent: renegotiatingAgent},
 		{name: "expires soon", ref: "X01", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 10) }), agent: goAgent(nil)},
-	}
+	}, renegotiationCases()...)
 }
 
 // nobody is an address where nobody listens.
