@@ -336,6 +336,11 @@ func toldRule(k traffic.FindingKind, check, who string) rule {
 	}}
 }
 
+// Verifies is true for requests of which History looks at the signatures too.
+func Verifies(kind string) bool {
+	return kind == "policy" || isRegistration(kind) || isReport(kind)
+}
+
 // Remembers is true for requests whose messages History has to be given; of
 // others it needs the row alone.
 func Remembers(kind string) bool {

@@ -348,6 +348,11 @@ func TestField(t *testing.T) {
 			f.connect("192.0.2.77:51400")
 			f.add(inventory("Delta", "4.11", "A01"), empty)
 		}, "N07", "agent", "report 4.10 of this agent never passed"},
+		{"B33", "no gap: the report between was large", func(f *field) {
+			f.add(inventory("Full", "4.8", "A01"), empty)
+			f.add(inventory("Delta", "4.9", strings.Repeat("A01 ", 200_000)), empty)
+			f.add(inventory("Delta", "4.10", "A01"), empty)
+		}, "", "", ""},
 		{"B35", "first delta", func(f *field) { f.add(inventory("Delta", "4.9", "A01"), empty) }, "N07", "agent", "is a delta"},
 		{"B51", "control character", func(f *field) { f.add(inventory("Full", "1.0", "A\x0301"), empty) }, "N09", "agent", "Windows' parsers refuse this"},
 		{"B27", "another site key", func(f *field) {

@@ -11,7 +11,8 @@ import (
 	"mpproxy/traffic"
 )
 
-// maxMessage is the largest message that is read for a diagnosis, in bytes.
+// maxMessage is the largest message that is read whole for a diagnosis, in
+// bytes; of larger ones the beginning is.
 const maxMessage = 1 << 20
 
 // maxTold is how much history tells of one connection.
@@ -63,7 +64,11 @@ func (s *Survey) hearOne(ctx context.Context, r *capture.Row) error {
 		if err != nil {
 			return err
 		}
-		if short, err = s.read(ctx, x); err != nil {
+		depth := decode.Content
+		if diagnose.Verifies(r.Kind) {
+			depth = decode.Full
+		}
+		if short, err = s.read(ctx, x, depth); err != nil {
 			return err
 		}
 		short.Agent, short.TLS = r.Address, r.TLS != ""
@@ -89,18 +94,24 @@ func (s *Survey) Earlier(ctx context.Context, store *capture.Store, name string)
 }
 
 // read is an exchange in short, with what its messages say.
-func (s *Survey) read(ctx context.Context, x *traffic.Exchange) (diagnose.Exchange, error) {
+func (s *Survey) read(ctx context.Context, x *traffic.Exchange, depth decode.Depth) (diagnose.Exchange, error) {
 	short := diagnose.ExchangeOf(x)
-	if short.Method == "" || short.Method == "CONNECT" || x.Request.Size > maxMessage {
+	if short.Method == "" || short.Method == "CONNECT" {
 		return short, nil
 	}
-	request, err := s.store.Message(ctx, x.ID, traffic.Request, decode.Full)
+	within := func(w *traffic.Wire) decode.Depth {
+		if w.Size > maxMessage {
+			return decode.Summary
+		}
+		return depth
+	}
+	request, err := s.store.Message(ctx, x.ID, traffic.Request, within(&x.Request))
 	if err != nil {
 		return short, err
 	}
 	var reply *decode.Message
-	if x.Reply.Size > 0 && x.Reply.Size <= maxMessage {
-		if reply, err = s.store.Message(ctx, x.ID, traffic.Reply, decode.Full); err != nil {
+	if x.Reply.Size > 0 {
+		if reply, err = s.store.Message(ctx, x.ID, traffic.Reply, within(&x.Reply)); err != nil {
 			return short, err
 		}
 	}

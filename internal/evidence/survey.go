@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mpproxy/capture"
+	"mpproxy/decode"
 	"mpproxy/diagnose"
 	"mpproxy/internal/tlsrecord"
 	"mpproxy/traffic"
@@ -200,7 +201,7 @@ func (s *Survey) judge(ctx context.Context, c *traffic.Conn) ([]diagnose.Finding
 		if err != nil {
 			return nil, err
 		}
-		short, err := s.read(ctx, x)
+		short, err := s.read(ctx, x, decode.Full)
 		if err != nil {
 			return nil, err
 		}
