@@ -17,6 +17,7 @@ var catalogue = slices.Concat(
 	agentNameRules,
 	revocationRules,
 	agentTrustRules,
+	noListRules,
 	clientCertRules,
 	hintRules,
 	upstreamReachRules,

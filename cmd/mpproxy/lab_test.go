@@ -453,6 +453,27 @@ func helloAt(clock time.Time) []byte {
 	return b
 }
 
+// schannelHello is a hello as Windows 10 makes it.
+func schannelHello() []byte {
+	sized := func(n int, b ...byte) []byte {
+		var size [4]byte
+		binary.BigEndian.PutUint32(size[:], uint32(len(b)))
+		return append(size[4-n:], b...)
+	}
+	extension := func(id byte, data ...byte) []byte { return append([]byte{0, id}, sized(2, data...)...) }
+	body := append([]byte{3, 3}, make([]byte, 32)...) // a clock of 1970 is none
+	body = append(body, 0)
+	body = append(body, sized(2, 0xc0, 0x2c, 0xc0, 0x2b, 0xc0, 0x30, 0xc0, 0x2f, 0xc0, 0x24, 0xc0, 0x23, 0xc0, 0x28, 0xc0, 0x27, 0, 0x9d, 0, 0x9c)...)
+	body = append(body, 1, 0)
+	body = append(body, sized(2, slices.Concat(
+		extension(0, sized(2, append([]byte{0}, sized(2, []byte(mpName)...)...)...)...),
+		extension(10, sized(2, 0, 29, 0, 23, 0, 24)...), extension(11, 1, 0),
+		extension(13, sized(2, 8, 4, 8, 5, 4, 1, 5, 1, 2, 1, 4, 3, 5, 3, 2, 3)...), extension(23),
+		append([]byte{0xff}, extension(1, 0)[1:]...),
+	)...)...)
+	return append([]byte{22, 3, 3}, sized(2, append([]byte{1}, sized(3, body...)...)...)...)
+}
+
 func afterHello(hello []byte, send string, end func(*net.TCPConn)) func(*testing.T, *lab, string) {
 	return func(t *testing.T, _ *lab, addr string) {
 		c := dialLab(t, addr)
@@ -567,6 +588,8 @@ type labCase struct {
 	// one's evidence, lacks a part that no evidence may have, ruled a part of
 	// what the first one rules out.
 	also, proof, lacks, ruled string
+	// without is a finding that may not be there.
+	without string
 	// records keeps TLS as it crosses the wire.
 	records bool
 }
@@ -710,6 +733,8 @@ func labCases() []labCase {
 		{name: "end after the certificate", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", agent: afterFlight(tls.VersionTLS12, "", fin)},
 		{name: "reset after the certificate", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", agent: afterFlight(tls.VersionTLS12, "", rst)},
 		{name: "end after the certificate, again", ref: "A02", leg: agentLeg, who: "agent", sure: "likely", agent: twice(afterFlight(tls.VersionTLS12, "", fin)), conns: 2},
+		{name: "Windows leaves again and again, and the certificate names no list", ref: "A02", also: "P01", leg: agentLeg, who: "agent", sure: "likely", conns: 2, agent: twice(afterHello(schannelHello(), "", fin))},
+		{name: "Windows leaves once, and the certificate names no list", ref: "A02", without: "P01", leg: agentLeg, who: "agent", sure: "possible", agent: afterHello(schannelHello(), "", fin)},
 		{name: "handshake and nothing more", ref: "A03", leg: agentLeg, who: "agent", sure: "possible", agent: func(t *testing.T, l *lab, addr string) {
 			c := tls.Client(dialLab(t, addr), &tls.Config{ServerName: mpName, RootCAs: l.mpproxy.Pool()})
 			if err := c.Handshake(); err != nil {
@@ -1348,6 +1373,9 @@ func TestLab(t *testing.T) {
 			}
 			if c.also != "" && !slices.ContainsFunc(groups, func(g diagnose.Group) bool { return g.Example.Kind.Ref == c.also }) {
 				t.Errorf("%s was not found", c.also)
+			}
+			if c.without != "" && slices.ContainsFunc(groups, func(g diagnose.Group) bool { return g.Example.Kind.Ref == c.without }) {
+				t.Errorf("%s was found", c.without)
 			}
 			if !strings.Contains(strings.Join(first.Proof, "\n"), c.proof) {
 				t.Errorf("the evidence lacks %q", c.proof)
