@@ -139,3 +139,32 @@ func TestConnectionReport(t *testing.T) {
 	st.mustHave("is there already")
 	st.press("Esc")
 }
+
+// Evidence has to lead to what it was seen in: from a line of a diagnosis to the
+// step, on whichever leg that is.
+func TestConnectionEvidence(t *testing.T) {
+	s := newScene(t)
+	s.failedConn("192.0.2.77:51322", "mp01.lab.example", "remote error: tls: unknown certificate authority")
+	s.flush()
+	for _, width := range []int{80, 120} {
+		st := open(t, s.store, width, 40)
+		st.press("3 g Enter")
+		on := func(want string) {
+			t.Helper()
+			st.do(func(a *app) {
+				c := a.top().(*connection)
+				if line := c.body.lines[c.body.line()].full(); !strings.Contains(line, want) {
+					t.Errorf("%d: the cursor is on %q, want %q", width, line, want)
+				}
+			})
+		}
+		st.press("] j Enter") // Evidence: alert 48 …
+		on("fatal 48 unknown_ca")
+		st.press("] j j Enter") // what the server showed is not in these bytes: the step that went wrong
+		on("Alert")
+		st.press("Tab ] j Enter")
+		on("fatal 48 unknown_ca")
+		st.press("g Enter")
+		st.mustHave("from a line of a diagnosis this key goes to its step")
+	}
+}

@@ -70,6 +70,7 @@ func keys() []key {
 		{inDifference, []stroke{"~"}, "varied", "show what differs and may, or hide it", 1, nil, differenceDo((*difference).toggleVaried)},
 
 		{inConn, []stroke{"Tab"}, "leg", "the other leg, where there is room for one", 1, nil, connDo((*connection).otherLeg)},
+		{inConn, []stroke{"Enter"}, "step", "from a line of a diagnosis to the step of the ladder that it is about", 3, nil, connDo((*connection).toStep)},
 		{inConn, []stroke{"]"}, "finding", "the next diagnosis", 2, nil, connDo((*connection).nextFinding)},
 		{inConn, []stroke{"v"}, "records", "the raw records, or the ladder again", 3, nil, connDo((*connection).toggleRaw)},
 		{inConn, []stroke{"c", "y"}, "copy", "copy the report, the certificates, a command", 4, nil, connDo((*connection).copyMenu)},

@@ -33,6 +33,9 @@ type connection struct {
 	raw  bool
 	body *text
 	wide bool // body was made for both legs
+	// rungs are the ladder's steps in body, w and h the room that it has.
+	rungs []rung
+	w, h  int
 }
 
 // judge is what the screens know of a capture's connections. Its survey is used
@@ -255,7 +258,7 @@ func (c *connection) nextFinding() {
 	}
 	var starts []int
 	for i := range t.lines {
-		if len(t.lines[i].pieces) > 0 && t.lines[i].pieces[0].role == roleTitle {
+		if isTitle(t.lines[i]) {
 			starts = append(starts, i)
 		}
 	}
@@ -288,6 +291,7 @@ func (c *connection) draw(cv canvas) {
 		c.wide = wide
 		c.make(cv.w)
 	}
+	c.w, c.h = cv.w, cv.h-1
 	c.body.draw(cv.lines(1, cv.h-1), true)
 }
 
@@ -295,6 +299,7 @@ func (c *connection) draw(cv canvas) {
 func (c *connection) make(w int) {
 	f := c.app.cfg.Format
 	var lines []line
+	c.rungs = nil
 	switch {
 	case c.raw:
 		lines = append(lines, c.legLine(), line{})
@@ -304,6 +309,7 @@ func (c *connection) make(w int) {
 	default:
 		lines = append(lines, c.legLine())
 		for _, s := range c.data.Leg(c.side, f) {
+			c.rungs = append(c.rungs, rung{c.side, s, len(lines)})
 			lines = append(lines, line{hang: 30, pieces: []piece{{s.Line(f), stepRole(s)}}})
 		}
 	}
@@ -344,16 +350,19 @@ func (c *connection) sideBySide(w int, f view.Format) (lines []line) {
 		}})
 	}
 	row("agent leg", "MP leg", roleHeading, roleHeading)
+	steps := [2][]view.Step{slices.Clone(left), slices.Clone(right)}
 	untimed(left)
 	untimed(right)
 	for len(left) > 0 || len(right) > 0 {
 		if len(right) == 0 || len(left) > 0 && left[0].At <= right[0].At {
+			c.rungs = append(c.rungs, rung{traffic.AgentSide, steps[0][0], len(lines)})
 			row(left[0].Line(f), "", stepRole(left[0]), roleText)
-			left = left[1:]
+			left, steps[0] = left[1:], steps[0][1:]
 			continue
 		}
+		c.rungs = append(c.rungs, rung{traffic.UpstreamSide, steps[1][0], len(lines)})
 		row("", right[0].Line(f), roleText, stepRole(right[0]))
-		right = right[1:]
+		right, steps[1] = right[1:], steps[1][1:]
 	}
 	return lines
 }
