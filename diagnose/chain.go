@@ -192,10 +192,11 @@ func (c chain) name(want string) (why string, good bool) {
 	if x == nil || want == "" {
 		return "", true
 	}
+	host := want
 	if net.ParseIP(want) != nil {
-		want = "[" + want + "]"
+		host = "[" + want + "]" // as crypto/x509 wants addresses
 	}
-	if x.VerifyHostname(want) == nil {
+	if x.VerifyHostname(host) == nil {
 		return "it has the name " + want, true
 	}
 	have := names(x)

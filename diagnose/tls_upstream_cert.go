@@ -60,7 +60,11 @@ var mpNameMismatch = rule{
 			if good || l.says(tlsrecord.Server) {
 				return occurrence{}, false
 			}
-			return occurrence{who: mpSide, sure: certain, proof: []string{why, "mpproxy: " + quote(l.hs.Err)}}, true
+			o := occurrence{who: mpSide, sure: certain, proof: []string{why}}
+			if !strings.Contains(l.hs.Err, "expired") { // else it says another fault
+				o.proof = append(o.proof, "mpproxy: "+quote(l.hs.Err))
+			}
+			return o, true
 		})
 	},
 }
@@ -89,6 +93,12 @@ var mpUntrusted = rule{
 			}
 			if !l.server.complete() {
 				o.proof = append(o.proof, fmt.Sprintf("it ends at %s, which was not sent: if that is no root, the management point lacks an intermediate", quote(l.server[max(len(l.server)-1, 0):].issuer())))
+			}
+			if l.server.alone() {
+				o.do = []string{
+					"If " + quote(l.server.issuer()) + " is an intermediate: import it into the Intermediate store of the management point's computer (LocalMachine\\CA), so that it is sent along; agents that do not have it fail as well.",
+					"Else give the site's root to --upstream-ca.",
+				}
 			}
 			if why, good := l.server.dates(l.at()); good && why != "" {
 				o.notIt = append(o.notIt, Ruled{"expired", why})

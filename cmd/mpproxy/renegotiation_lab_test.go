@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"os"
 	"os/exec"
@@ -33,7 +34,7 @@ func apacheMP(protocol string) func(*testing.T, *lab) proxy.Target {
 				t.Fatal(err)
 			}
 		}
-		cert := l.pem(t, "apache.pem", l.cert(t, l.site, nil))
+		cert := l.pem(t, "apache.pem", l.cert(t, l.site, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)} }))
 		conf := "ServerName " + mpName + "\nServerRoot " + dir + "\nListen " + target.Address + "\nPidFile " + dir + "/pid\nErrorLog " + dir + "/error.log\n"
 		for _, m := range []string{"mpm_event", "authz_core", "ssl", "socache_shmcb"} {
 			conf += "LoadModule " + m + "_module /usr/lib/apache2/modules/mod_" + m + ".so\n"
@@ -43,7 +44,7 @@ func apacheMP(protocol string) func(*testing.T, *lab) proxy.Target {
 			openToAll(t, dir)
 		}
 		conf += "DocumentRoot " + dir + "/docs\nSSLEngine on\nSSLProtocol -all +" + protocol + "\nSSLCertificateFile " + cert + "\nSSLCertificateKeyFile " + cert +
-			"\nSSLCACertificateFile " + l.file("site.pem") + "\n<Location /guarded>\n SSLVerifyClient require\n</Location>\n"
+			"\nSSLCACertificateFile " + l.file("site.pem") + "\n<Location /guarded>\n SSLVerifyClient require\n</Location>\n<Location /ccm_system>\n SSLVerifyClient require\n</Location>\n"
 		if err := os.WriteFile(dir+"/apache.conf", []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -98,5 +99,38 @@ func renegotiationCases() []labCase {
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		}, guardedFolder)},
 		{name: "a certificate wanted after TLS 1.3, 403", ref: "M11", leg: mpLeg, who: "mp", sure: "possible", mp: apacheMP("TLSv1.3"), upstream: upstreamWith(siteCA, tls.VersionTLS13, nil), agent: goAgent(nil, guardedFolder)},
+	}
+}
+
+// TestDoctorRenegotiation: doctor sees that a certificate is wanted only after
+// the request, and says what came of the one that was shown; it does not say that
+// an agent would get in which would not.
+func TestDoctorRenegotiation(t *testing.T) {
+	l := newLab(t)
+	target := apacheMP("TLSv1.2")(t, l)
+	plainMP := goodMP(t, l)
+	l.pem(t, "good.pem", l.agentCert(t, l.site, nil))
+	l.pem(t, "odd-agent.pem", l.agentCert(t, l.odd, nil))
+	for _, c := range []struct {
+		url  string
+		cert string
+		want []string
+	}{
+		{"https://" + target.Address, "", []string{"E M13 ", "asked for a certificate by renegotiation, got none, and said alert 40", "An agent without a client certificate would be refused"}},
+		{"https://" + target.Address, "odd-agent.pem", []string{"E M12 ", "alert 48 unknown_ca from the management point, in the renegotiation", "An agent would meet this: the management point refuses"}},
+		{"https://" + target.Address, "good.pem", []string{"the certificate: 404 Not Found; a client certificate is asked for by renegotiation"}},
+		{"http://" + plainMP.Address, "", []string{"mpproxy spoke plain HTTP: a port that wants TLS ends so", "An agent would meet this: the management point, or something before it, ended the connection"}},
+	} {
+		args := []string{"doctor", c.url, "--upstream-ca", l.file("site.pem")}
+		if c.cert != "" {
+			args = append(args, "--client-cert", l.file(c.cert))
+		}
+		var out bytes.Buffer
+		run(args, &env{strings.NewReader(""), &out, &out, os.Getenv})
+		for _, want := range c.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%v lacks %q:\n%s", args, want, out.String())
+			}
+		}
 	}
 }

@@ -70,7 +70,7 @@ func (p *probe) ask(ctx context.Context) {
 			}
 			p.requests = append(p.requests, r)
 			if status := r.status(); p.main == nil || p.main.hs.Err == "" {
-				if !q.quiet || status == http.StatusForbidden || status >= 500 && status != http.StatusNotImplemented {
+				if !q.quiet || r.refused() || status == http.StatusForbidden || status >= 500 && status != http.StatusNotImplemented {
 					p.judgeRequest(r)
 				}
 			}
@@ -162,13 +162,13 @@ func (p *probe) requestLine(r *request, cert *tls.Certificate) {
 	case r.reply == nil:
 		state = Bad
 		text += ": " + r.err
-	case status == http.StatusForbidden, status >= 500 && status != http.StatusNotImplemented:
+	case status == http.StatusForbidden, status == http.StatusBadRequest, status >= 500 && status != http.StatusNotImplemented:
 		state = Bad
 		text += ": " + r.reply.Status
 	default:
 		text += ": " + r.reply.Status
 	}
-	if state == Bad && cert == nil && p.secure && p.Certificate != nil || r.quiet && r.reply == nil {
+	if state == Bad && cert == nil && p.secure && p.Certificate != nil || r.quiet && r.reply == nil && !r.refused() {
 		state = Note // it was given one to show; or nobody has to answer this
 	}
 	if a := r.attempt; a != nil {
@@ -178,6 +178,12 @@ func (p *probe) requestLine(r *request, cert *tls.Certificate) {
 	if a := r.attempt; a != nil && len(a.hints) > 0 && !p.said("authorities") {
 		p.hintsLine(a)
 	}
+}
+
+// refused is true for a question to which an alert of TLS was the answer, as to a
+// client certificate that is missing or not liked.
+func (r *request) refused() bool {
+	return r.reply == nil && strings.Contains(r.err, "remote error: tls: ")
 }
 
 func (p *probe) said(what string) bool {
@@ -262,9 +268,13 @@ func (p *probe) judgeRequest(r *request) {
 	if r.attempt != nil {
 		c = r.attempt.conn(p)
 	} else {
-		c.UpstreamLeg = traffic.Leg{Address: p.address, End: traffic.EndProxy, EndedAt: r.ended}
+		c.UpstreamLeg = traffic.Leg{Address: p.address, EndedAt: r.ended, BytesOut: r.size, BytesIn: int64(len(r.body))}
 	}
 	c.Closed = r.ended
+	c.UpstreamLeg.End = r.howItEnded()
+	if a := r.attempt; a != nil && a.later > 0 {
+		c.UpstreamLeg.After = a.afterwards(r.ended)
+	}
 	if r.attempt != nil && r.attempt.hs.Err != "" {
 		p.judge(c, nil)
 		return
@@ -278,6 +288,34 @@ func (p *probe) judgeRequest(r *request) {
 		x.Fate = traffic.Broken
 	}
 	p.judge(c, []diagnose.Exchange{x})
+}
+
+// howItEnded is how the management point ended the connection, if it did so in
+// place of an answer.
+func (r *request) howItEnded() traffic.End {
+	switch {
+	case r.reply != nil:
+	case strings.HasSuffix(r.err, "EOF"):
+		return traffic.EndFIN
+	case strings.Contains(r.err, "reset"):
+		return traffic.EndReset
+	case r.refused():
+		return traffic.EndAlert
+	}
+	return traffic.EndProxy
+}
+
+// afterwards is a certificate asked for by renegotiation, as evidence.
+func (a *attempt) afterwards(at time.Time) *traffic.Afterwards {
+	again := &traffic.CertificateAsked{Authorities: a.hints, Count: len(a.hints), Identity: "none"}
+	for _, name := range a.hints {
+		again.Size += 2 + len(name)
+	}
+	after := &traffic.Afterwards{Again: again, AskedAt: at.UnixMicro()}
+	if len(a.shown) > 0 {
+		after.Shown, again.Identity = a.shown[0], tlsrecord.ReadOutline(a.shown[0]).Subject
+	}
+	return after
 }
 
 // listed is one management point of the list.
@@ -294,10 +332,14 @@ func (p *probe) decode(r *request) {
 		Dir: traffic.Reply, Head: traffic.ParseHead([]byte(head)), Body: bytes.NewReader(r.body), Size: int64(len(r.body)), Whole: true, Request: question,
 	}, decode.Full)
 	_, keyword, _ := strings.Cut(r.target, "?")
-	p.add(goodIf(m.Kind == question.Kind), keyword, "%s", m.Long)
+	good := m.Kind == question.Kind
+	if m.Kind == "mp-list" {
+		p.mpList = parseMPList(m.Text.String)
+		good = good && len(p.mpList) > 0
+	}
+	p.add(goodIf(good), keyword, "%s", m.Long)
 	switch m.Kind {
 	case "mp-list":
-		p.mpList = parseMPList(m.Text.String)
 		p.namesLines()
 	case "mp-cert":
 		p.certificateLines(keyword, m.Text.String)

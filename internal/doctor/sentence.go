@@ -8,6 +8,17 @@ import (
 	"mpproxy/traffic"
 )
 
+// answered is true when some question was answered with something that an agent
+// can use.
+func (p *probe) answered() bool {
+	for _, r := range p.requests {
+		if s := r.status(); s > 0 && s < http.StatusBadRequest {
+			return true
+		}
+	}
+	return false
+}
+
 // sentence says what an agent would meet, from the findings and the answers.
 func (p *probe) sentence(groups []diagnose.Group) string {
 	for i := range groups {
@@ -23,7 +34,17 @@ func (p *probe) sentence(groups []diagnose.Group) string {
 		}
 		return "An agent would " + p.stop() + ": " + lowerFirst(g.Example.Kind.Title) + "."
 	}
-	if p.stopped {
+	but := ""
+	for i := range groups {
+		if g := &groups[i]; but == "" && g.MootBy == "" && g.Example.Kind.Severity == traffic.Warning {
+			but = lowerFirst(g.Example.Kind.Title)
+		}
+	}
+	switch {
+	case !p.stopped && p.answered():
+	case but != "":
+		return "An agent would not get in: " + but + "."
+	default:
 		return "An agent would not get in."
 	}
 	text := "An agent would get in over plain HTTP"
@@ -45,10 +66,8 @@ func (p *probe) sentence(groups []diagnose.Group) string {
 		}
 		text += ", and be sent to " + strings.Join(names, ", ")
 	}
-	for i := range groups {
-		if g := &groups[i]; g.MootBy == "" && g.Example.Kind.Severity == traffic.Warning {
-			return text + "; but: " + lowerFirst(g.Example.Kind.Title) + "."
-		}
+	if but != "" {
+		text += "; but: " + but
 	}
 	return text + "."
 }

@@ -103,7 +103,7 @@ var Findings = Table[FoundKind]{
 	{"moot", "moot", true, [6]int{6, 0, 0, 0, 0, 0}, func(g FoundKind, _ Format, _ int) string { return strconv.FormatInt(g.Moot, 10) }, 5},
 	{"first", "first", false, [6]int{19, 12, 12, 8, 0, 0}, func(g FoundKind, f Format, n int) string { return f.Time(g.First, timeLayouts[n]) }, 0},
 	{"last", "last", false, [6]int{19, 12, 12, 8, 8, 0}, func(g FoundKind, f Format, n int) string { return f.Time(g.Last, timeLayouts[n]) }, 0},
-	{"who", "who", false, [6]int{7, 7, 7, 6, 6, 0}, func(g FoundKind, _ Format, _ int) string { return whoName(g.Who) }, 0},
+	{"who", "who", false, [6]int{7, 7, 7, 7, 6, 0}, func(g FoundKind, _ Format, _ int) string { return whoName(g.Who) }, 0},
 	{"sure", "sure", false, [6]int{8, 8, 0, 0, 0, 0}, func(g FoundKind, _ Format, _ int) string { return g.sure() }, 8},
 	{"ref", "ref", false, [6]int{5, 5, 5, 0, 0, 0}, func(g FoundKind, _ Format, _ int) string { return g.Kind.Ref }, 5},
 	{"code", "code", false, [6]int{32, 28, 0, 0, 0, 0}, func(g FoundKind, _ Format, _ int) string { return g.Kind.Code }, 28},
