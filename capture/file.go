@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
@@ -70,10 +71,19 @@ func steps() ([]string, error) {
 
 // connector opens connections to one SQLite URI with the functions that
 // filters need.
-type connector struct{ dsn string }
+type connector struct {
+	dsn string
+	// reads lets old files be read as new ones.
+	reads bool
+}
 
 func (c connector) Driver() driver.Driver {
-	return &sqlite3.SQLiteDriver{ConnectHook: registerFunctions}
+	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
+		if err := registerFunctions(conn); err != nil || !c.reads {
+			return err
+		}
+		return showColumns(conn)
+	}}
 }
 
 func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(c.dsn) }
@@ -84,7 +94,7 @@ func openDB(path string, params ...string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(connector{dsn}), nil
+	return sql.OpenDB(connector{dsn, slices.Contains(params, "mode=ro")}), nil
 }
 
 // dataSource is a file with parameters as an URI.
@@ -134,7 +144,7 @@ func migrate(st *statements, from int) error {
 			return fmt.Errorf("migration %d: %w", from+i+1, err)
 		}
 	}
-	return nil
+	return addColumns(st)
 }
 
 // classify puts the sentinel into errors that SQLite reports about a file.

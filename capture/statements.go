@@ -31,7 +31,7 @@ func openStatements(path string) (*statements, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connector{dsn}.Connect(context.Background())
+	conn, err := connector{dsn: dsn}.Connect(context.Background())
 	if err != nil {
 		return nil, err
 	}
