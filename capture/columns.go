@@ -103,7 +103,7 @@ func columnsOf(c *sqlite3.SQLiteConn, table string) (names []string, err error) 
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	value := make([]driver.Value, 1)
 	for {
 		switch err := rows.Next(value); {
