@@ -108,7 +108,7 @@ var handshakeStalled = rule{
 		}
 		l := f.agent
 		waited := strings.Contains(l.hs.Err, "deadline exceeded") || f.Conn.AgentLeg.End == traffic.EndTimeout
-		cut := l.tr.Client.Truncated && l.tr.ServerHello() == nil
+		cut := l.tr.Client.Truncated && l.tr.ServerHello() == nil && !f.mpEnded()
 		if !waited && !cut {
 			return occurrence{}, false
 		}

@@ -104,7 +104,9 @@ var mpSilent = rule{
 				o.proof = append(o.proof, "nothing ended the wait but "+l.clientName()+" itself")
 				o.do = []string{"Look for a device on the way that drops large hellos, and whether the port is served by what you think."}
 			}
-			return o, l.tr.Server.Size == 0 && l.tr.ClientHello() != nil && !l.hello().Partial
+			// Who is reset in the middle of a hello may not have read the rest of it.
+			whole := l.tr.ClientHello() != nil && !l.hello().Partial
+			return o, l.tr.Server.Size == 0 && (whole || l.sealed && f.mpEnded() && l.tr.Client.Looks == tlsrecord.TLS)
 		})
 	},
 }
