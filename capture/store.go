@@ -175,6 +175,20 @@ func (s *Store) Message(ctx context.Context, id traffic.ExchangeID, d traffic.Di
 	return decode.Decode(src, depth), nil
 }
 
+// Messages decodes both messages of an exchange as they were received, each as
+// deep as is asked; nil for one that is not there.
+func (s *Store) Messages(ctx context.Context, x *traffic.Exchange, requestDepth, replyDepth decode.Depth) (request, reply *decode.Message, err error) {
+	if x.Request.Size > 0 {
+		v, r := wireOf(ctx, s.db, x, traffic.Request, false)
+		request = decode.Decode(sourceOf(x, traffic.Request, v, r, nil), requestDepth)
+	}
+	if x.Reply.Size > 0 {
+		v, r := wireOf(ctx, s.db, x, traffic.Reply, false)
+		reply = decode.Decode(sourceOf(x, traffic.Reply, v, r, request), replyDepth)
+	}
+	return request, reply, ctx.Err()
+}
+
 // wireOf is a message of an exchange and its bytes.
 func wireOf(ctx context.Context, q querier, x *traffic.Exchange, d traffic.Dir, forwarded bool) (*traffic.Wire, io.ReaderAt) {
 	received, sent := &x.Request, x.Sent

@@ -52,7 +52,7 @@ func (c *diagnoseCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := d.run(ctx); err != nil {
+	if err := d.judge(ctx, e); err != nil {
 		return err
 	}
 	groups := d.folding.Groups()
@@ -136,6 +136,20 @@ func (d *diagnosis) only(ctx context.Context, words []string) error {
 		d.wanted[r.Conn] = true
 		return nil
 	})
+}
+
+// judge runs the survey, and shows how far it is.
+func (d *diagnosis) judge(ctx context.Context, e *env) error {
+	t, err := d.store.Totals(ctx)
+	if err != nil {
+		return err
+	}
+	report, clear := e.progress("judging")
+	defer clear()
+	d.survey.Step = func(heard traffic.ExchangeID, judged traffic.ConnID) {
+		report(int64(heard)+int64(judged), int64(t.Last)+t.Conns)
+	}
+	return d.run(ctx)
 }
 
 func (d *diagnosis) run(ctx context.Context) (err error) {

@@ -39,6 +39,9 @@ func (s *Survey) hear(ctx context.Context) error {
 		if err != nil || len(rows) == 0 {
 			return err
 		}
+		if s.Step != nil {
+			s.Step(s.heard, 0)
+		}
 		for i := range rows {
 			s.heard = rows[i].ID
 			if rows[i].Ended.IsZero() && len(s.unheard) < maxOpen {
@@ -105,15 +108,9 @@ func (s *Survey) read(ctx context.Context, x *traffic.Exchange, depth decode.Dep
 		}
 		return depth
 	}
-	request, err := s.store.Message(ctx, x.ID, traffic.Request, within(&x.Request))
+	request, reply, err := s.store.Messages(ctx, x, within(&x.Request), within(&x.Reply))
 	if err != nil {
 		return short, err
-	}
-	var reply *decode.Message
-	if x.Reply.Size > 0 {
-		if reply, err = s.store.Message(ctx, x.ID, traffic.Reply, within(&x.Reply)); err != nil {
-			return short, err
-		}
 	}
 	short.Message = diagnose.MessageOf(request, reply)
 	return short, nil

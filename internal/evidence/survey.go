@@ -42,6 +42,9 @@ type Survey struct {
 	heard   traffic.ExchangeID
 	unheard map[traffic.ExchangeID]bool
 	told    map[traffic.ConnID][]diagnose.Told
+	// Step is called now and then with the highest exchange heard and the
+	// highest connection judged by Run; nil is not.
+	Step func(heard traffic.ExchangeID, judged traffic.ConnID)
 }
 
 // New begins a survey of a capture; now is the clock by which certificates are
@@ -146,6 +149,9 @@ func (s *Survey) Run(ctx context.Context, wanted map[traffic.ConnID]bool) (*diag
 			return err
 		}
 		f.Add(diagnosed(c, found))
+		if s.Step != nil {
+			s.Step(s.heard, c.ID)
+		}
 		return nil
 	})
 	return &f, err
