@@ -142,3 +142,19 @@ func ExplainCode(code uint32) (ErrorCode, bool) {
 	}
 	return e, ok
 }
+
+var errorNames = sync.OnceValue(func() map[string]ErrorCode {
+	all := make(map[string]ErrorCode)
+	for _, e := range errorCodes() {
+		if e.Name != "" {
+			all[e.Name] = e
+		}
+	}
+	return all
+})
+
+// NamedCode looks up an error code by its name, such as "CERT_E_EXPIRED".
+func NamedCode(name string) (ErrorCode, bool) {
+	e, ok := errorNames()[strings.ToUpper(name)]
+	return e, ok
+}

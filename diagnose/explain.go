@@ -50,6 +50,9 @@ func Explain(text string) []Explanation {
 			if slices.ContainsFunc(hits, func(h hit) bool { return m[0] < h.end && h.at < m[1] }) {
 				continue // a pattern before this one has read it
 			}
+			if inDotted(text, m[0], m[1]) {
+				continue // part of an address or a version
+			}
 			groups := make([]string, len(m)/2)
 			for i := range groups {
 				if m[2*i] >= 0 {
@@ -68,6 +71,13 @@ func Explain(text string) []Explanation {
 	return out
 }
 
+// inDotted is true for a match that has more digits and dots right before or
+// behind it.
+func inDotted(text string, from, to int) bool {
+	digit := func(i int) bool { return i >= 0 && i < len(text) && text[i] >= '0' && text[i] <= '9' }
+	return from > 0 && text[from-1] == '.' && digit(from-2) || to < len(text) && text[to] == '.' && digit(to+1)
+}
+
 // pattern is a way in which codes are written.
 type pattern struct {
 	re *regexp.Regexp
@@ -83,19 +93,23 @@ var patterns = []pattern{
 	{regexp.MustCompile(`(?i)\b(?:code\s*[=:]\s*)?(?:12175|0x80072f8f|-2147012721|2147954575)\b[\s,;:]+(?:flags?\s*[=:]?\s*)?(0x[0-9a-f]{1,8})\b`), false, func(g []string) []Explanation {
 		return append(hresult(0x80072f8f), flags(g[1])...)
 	}},
+	{regexp.MustCompile(`(?i)\bfatal (?:alert|error)(?: code)? (?:is|was received:|was generated:)\s*(\d{1,3})\b`), false, func(g []string) []Explanation { return alert(g[1]) }},
+	{regexp.MustCompile(`\btls: [a-z][A-Za-z ]+`), false, func(g []string) []Explanation { return alertOfGo(g[0]) }},
 	{regexp.MustCompile(`(?i)lpvStatusInformation is\s+(0x[0-9a-f]{1,8})`), false, func(g []string) []Explanation { return flags(g[1]) }},
-	{regexp.MustCompile(`\b([45]\d\d) (\d{1,2}) (\d{1,10})\b`), false, iisTriple},
-	{regexp.MustCompile(`\b([2-5]\d\d)\.(\d{1,2})\b`), false, func(g []string) []Explanation { return substatus(g[1], g[2]) }},
+	{regexp.MustCompile(`\b([45]\d\d) (\d{1,3}) (\d{1,10})\b`), false, iisTriple},
+	{regexp.MustCompile(`\b([2-5]\d\d)\.(\d{1,3})\b`), false, func(g []string) []Explanation { return substatus(g[1], g[2]) }},
+	{regexp.MustCompile(`\bHTTP/[12]\.\d\b[^\n]*? ([45]\d\d)\b`), false, func(g []string) []Explanation { return substatus(g[1], "0") }},
 	{regexp.MustCompile(`(?i)\b(?:statuscode|status code|status|http|sc-status)\s*[=:]?\s*"?([1-5]\d\d)\b`), false, func(g []string) []Explanation { return substatus(g[1], "0") }},
 	{regexp.MustCompile(`(?i)\b(?:schannel|event(?:\s*id)?)\s*[=:]?\s*(368[678]\d)\b`), false, func(g []string) []Explanation { return schannel(g[1]) }},
 	{regexp.MustCompile(`\b(368[678]\d)\b`), false, func(g []string) []Explanation { return schannel(g[1]) }},
 	{regexp.MustCompile(`(?i)\b0x([0-9a-f]{1,8})\b`), false, hexCode},
+	{regexp.MustCompile(`(?i)\b(8[0-9a-f]{7})\b`), false, func(g []string) []Explanation { return known(hexCode(g)) }},
 	{regexp.MustCompile(`(?i)\b(?:code|error|hresult|hr|result|returned)\s*[=:]?\s*\(?"?(-?\d{1,10})\b`), false, func(g []string) []Explanation { return decimal(g[1]) }},
 	{regexp.MustCompile(`(-\d{9,10})\b`), false, func(g []string) []Explanation { return decimal(g[1]) }},
 	{regexp.MustCompile(`\b(1[23]\d{3})\b`), false, func(g []string) []Explanation { return known(decimal(g[1])) }},
 	{regexp.MustCompile(`\b([45]\d\d)\b`), true, func(g []string) []Explanation { return substatus(g[1], "0") }},
 	{regexp.MustCompile(`\b(\d{1,10})\b`), true, func(g []string) []Explanation { return decimal(g[1]) }},
-	{regexp.MustCompile(`(?i)\b[a-z]+(?:_[a-z]+)+\b`), false, func(g []string) []Explanation { return alertNamed(g[0]) }},
+	{regexp.MustCompile(`(?i)\b(?:[a-z]+(?:_[a-z0-9]+)+|WSAE[a-z]+)\b`), false, func(g []string) []Explanation { return named(g[0]) }},
 }
 
 // onlyCodes is true for a text of numbers and the words that go with them.
@@ -131,6 +145,21 @@ func decimal(s string) []Explanation {
 
 func known(xs []Explanation) []Explanation {
 	return slices.DeleteFunc(xs, func(x Explanation) bool { return !x.Known })
+}
+
+// named explains what stands in a text by its name: an alert, a flag of WinHTTP's
+// word, a code.
+func named(name string) []Explanation {
+	if xs := alertNamed(name); xs != nil {
+		return xs
+	}
+	if xs := flagNamed(name); xs != nil {
+		return xs
+	}
+	if e, ok := decode.NamedCode(name); ok {
+		return []Explanation{{hex(e.Code), e.Name, e.Area, e.Meaning, e.LookAt, true}}
+	}
+	return nil
 }
 
 // hresult explains a 32-bit code; a small one is a code of Win32.

@@ -1,6 +1,9 @@
 package diagnose
 
 import (
+	"bytes"
+	"encoding/csv"
+	"os"
 	"strings"
 	"testing"
 )
@@ -33,6 +36,23 @@ func TestExplain(t *testing.T) {
 		{"Raising event: instance of CCM_CcmHttp_Status { HostName = \"mp01\"; HRESULT = \"0x80072f8f\"; StatusCode = 0; }", "0x80072F8F"},
 		{"Schannel Event ID 36887: A fatal alert was received. The TLS protocol defined fatal alert code is 48.", "Schannel 36887|alert 48"},
 		{"Call to HttpSendRequestSync failed for port 443 with status code 403, text: Forbidden", "403"},
+		{"*lpvStatusInformation is 0x8\nWINHTTP_CALLBACK_STATUS_FLAG_INVALID_CA is set", "flag 0x8"},
+		{"WINHTTP_CALLBACK_STATUS_FLAG_CERT_REV_FAILED is set", "flag 0x1"},
+		{"The TLS protocol defined fatal error code is 70. The Windows SChannel error state is 1205.", "alert 70"},
+		{"The following fatal alert was received: 48.", "alert 48"},
+		{"The following fatal alert was generated: 40. The internal error state is 1205.", "alert 40"},
+		{"remote error: tls: unknown certificate authority", "alert 48"},
+		{"tls: handshake failure", "alert 40"},
+		{"the revocation server was offline. 80092013", "0x80092013"},
+		{`Result="80092013"`, "0x80092013"},
+		{"80072f8f", "0x80072F8F"},
+		{"CERT_E_UNTRUSTEDROOT", "0x800B0109"},
+		{"ERROR_WINHTTP_CLIENT_CERT_NO_PRIVATE_KEY", "0x80072F99"},
+		{"HTTP/1.1 403 Forbidden", "403"},
+		{"2026-11-25 09:00:00 10.0.0.9 51515 10.0.0.5 443 HTTP/1.1 GET / - 400 - Hostname -", "400"},
+		{"HTTP Error 403.502 - Forbidden", "403.502"},
+		{"403 501 0", "403.501"},
+		{"version 5.00.9128.1007 of 10.0.255.53 to 10.255.255.53:443", ""},
 		{"nothing in here at all", ""},
 		{"a port 443 and a thread 7760", ""},
 	} {
@@ -94,4 +114,47 @@ func FuzzExplain(f *testing.F) {
 			seen[x.Code] = true
 		}
 	})
+}
+
+// TestExplainEveryCode: every code of the tables is found however logs write it.
+func TestExplainEveryCode(t *testing.T) {
+	read := func(name string) [][]string {
+		b, err := os.ReadFile("../decode/tables/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
+		if err != nil || len(rows) < 50 {
+			t.Fatalf("%s: %d rows, %v", name, len(rows), err)
+		}
+		return rows[1:]
+	}
+	expect := func(text, code string) {
+		t.Helper()
+		for _, x := range Explain(text) {
+			if strings.EqualFold(x.Code, code) && x.Known {
+				return
+			}
+		}
+		t.Errorf("%q: %s is not found in %+v", text, code, Explain(text))
+	}
+	for _, row := range read("errors.csv") {
+		code, decimal, signed, name := row[0], row[1], row[2], row[3]
+		for _, text := range []string{code, decimal, signed, "Error: " + code, "failed with error " + signed, "[CCMHTTP] ERROR INFO: StatusCode=0 StatusText= , " + code} {
+			expect(text, code)
+		}
+		if name != "" {
+			expect("it said "+name+" again", code)
+		}
+	}
+	for _, row := range read("iis_substatus.csv") {
+		code := row[2]
+		short := strings.TrimSuffix(code, ".0")
+		for _, text := range []string{
+			code, "HTTP Error " + code + " - Forbidden", strings.Replace(code, ".", " ", 1) + " 0",
+			"2026-11-25 10:00:00 10.0.0.1 GET /ccm_system/request - 443 - 10.0.0.9 ccmhttp - " + strings.Replace(code, ".", " ", 1) + " 2148204809 15",
+		} {
+			expect(text, short)
+		}
+	}
 }

@@ -75,6 +75,14 @@ func alertNamed(name string) []Explanation {
 	return nil
 }
 
+// alertOfGo explains an alert as Go's crypto/tls writes it.
+func alertOfGo(text string) []Explanation {
+	if code, ok := alertIn("error: "+text, "error: "); ok {
+		return alert(strconv.Itoa(int(code)))
+	}
+	return nil
+}
+
 // winHTTPFlags are the bits of the word that WinHTTP's callback gives beside
 // 12175: the faults that it found in the server's certificate.
 var winHTTPFlags = []struct {
@@ -108,6 +116,17 @@ func flags(word string) []Explanation {
 		out = append(out, Explanation{Code: fmt.Sprintf("flag 0x%X", n), Area: "winhttp", Meaning: "not known to mpproxy"})
 	}
 	return out
+}
+
+// flagNamed explains a bit of that word by its name, with or without its prefix.
+func flagNamed(name string) []Explanation {
+	bare := strings.TrimPrefix(strings.ToUpper(name), "WINHTTP_CALLBACK_STATUS_FLAG_")
+	for _, f := range winHTTPFlags {
+		if f.name == bare {
+			return []Explanation{{fmt.Sprintf("flag 0x%X", f.bit), f.name, "winhttp", f.meaning, f.lookAt, true}}
+		}
+	}
+	return nil
 }
 
 // schannelEvents are those of the System log that concern handshakes.

@@ -14,6 +14,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -106,7 +108,7 @@ func run(args []string, e *env) int {
 	if err != nil {
 		return say(e, err)
 	}
-	parsed, err := parser.Parse(filterArguments(args))
+	parsed, err := parser.Parse(codeArguments(filterArguments(args)))
 	if code >= 0 { // help or version was printed
 		return code
 	}
@@ -130,6 +132,21 @@ func filterArguments(args []string) []string {
 		}
 	}
 	return args
+}
+
+// codeArguments lets a code of explain be a negative number, as SQL and scripts
+// print it: "-2147012721" is no flag.
+func codeArguments(args []string) []string {
+	if len(args) == 0 || args[0] != "explain" {
+		return args
+	}
+	out := slices.Clone(args)
+	for i, a := range out {
+		if _, err := strconv.ParseInt(a, 10, 64); err == nil && strings.HasPrefix(a, "-") {
+			out[i] = " " + a
+		}
+	}
+	return out
 }
 
 // say prints an error with its hint, and gives its exit code.
