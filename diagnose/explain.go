@@ -169,7 +169,7 @@ func hresult(code uint32) []Explanation {
 			break
 		}
 		if e, ok := decode.ExplainCode(c); ok {
-			return []Explanation{{hex(e.Code), e.Name, e.Area, e.Meaning, e.LookAt, true}}
+			return []Explanation{{hex(e.Code), e.Name, e.Area, e.Meaning + localWords(e), e.LookAt, true}}
 		}
 	}
 	x := Explanation{Code: hex(code), Meaning: "not known to mpproxy"}
@@ -185,6 +185,20 @@ func hresult(code uint32) []Explanation {
 		x.Area, x.LookAt = "win32", fmt.Sprintf("net helpmsg %d on Windows has the text", code&0xffff)
 	}
 	return []Explanation{x}
+}
+
+// localCodes are errors that agents write of themselves, though they look as if
+// something had been asked of the site; so are all of WMI's.
+var localCodes = []uint32{
+	0x87D00215, // item not found: a WMI class, a certificate, a setup file
+}
+
+// localWords say that a code hardly comes from the network.
+func localWords(e decode.ErrorCode) string {
+	if e.Area == "wmi" || slices.Contains(localCodes, e.Code) {
+		return "; usually local to the agent's computer (WMI, hardware, installation), not a message fault"
+	}
+	return ""
 }
 
 func hex(code uint32) string { return fmt.Sprintf("0x%08X", code) }
