@@ -321,7 +321,7 @@ var listTooNew = rule{
 			return occurrence{}, false
 		}
 		l := f.agent
-		clock, known := l.hello().Clock()
+		clock, _, known := l.clock()
 		if behind := l.at().Sub(clock); !known || behind <= 0 || behind > 30*24*time.Hour {
 			return occurrence{}, false
 		}

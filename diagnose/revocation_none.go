@@ -2,7 +2,6 @@ package diagnose
 
 import (
 	"fmt"
-	"strings"
 
 	"mpproxy/traffic"
 )
@@ -25,8 +24,8 @@ var noListNamed = rule{
 		if !f.wordless() || l.sealed || failed == 0 || p.Before.Good+p.After.Good > 0 {
 			return occurrence{}, false
 		}
-		x, stacks := l.server.leaf(), l.hello().Stacks()
-		if x == nil || len(x.CRLDistributionPoints) > 0 || len(stacks) == 0 || !strings.HasPrefix(stacks[0].Name, "Schannel") {
+		x := l.server.leaf()
+		if x == nil || len(x.CRLDistributionPoints) > 0 || !l.isSchannel() {
 			return occurrence{}, false
 		}
 		return occurrence{leg: traffic.AgentSide, who: proxySide, sure: possible, proof: []string{

@@ -283,12 +283,19 @@ const (
 	likelyClock    = 30 * 24 * time.Hour
 )
 
+// isSchannel is true for a hello as Windows makes it.
+func (l *leg) isSchannel() bool {
+	stacks := l.hello().Stacks()
+	return len(stacks) > 0 && strings.HasPrefix(stacks[0].Name, "Schannel")
+}
+
 // clock is what the agent's clock shows, if its hello carries that, and how far
-// it is off. Stacks that know TLS 1.3 send random bytes instead.
+// it is off. Only Schannel does that, and not for TLS 1.3; others send random
+// bytes, which now and then look like a clock.
 func (l *leg) clock() (clock time.Time, off time.Duration, told bool) {
 	h := l.hello()
 	clock, told = h.Clock()
-	if !told || h.MaxVersion() > tlsrecord.TLS12 || h.Has(tlsrecord.ExtKeyShare) {
+	if !told || !l.isSchannel() || h.MaxVersion() > tlsrecord.TLS12 || h.Has(tlsrecord.ExtKeyShare) {
 		return time.Time{}, 0, false
 	}
 	return clock, clock.Sub(l.hs.Began), true

@@ -448,7 +448,7 @@ func afterFlight(max uint16, send string, end func(*net.TCPConn)) func(*testing.
 // helloAt carries a clock, as old stacks have it: in the first bytes of its
 // random.
 func helloAt(clock time.Time) []byte {
-	b := hello(tls.VersionTLS12)
+	b := schannelHello()
 	binary.BigEndian.PutUint32(b[11:], uint32(clock.Unix()))
 	return b
 }
@@ -723,6 +723,11 @@ func labCases() []labCase {
 		{name: "not yet valid, openssl", ref: "A05", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(future), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2")},
 		{name: "expired, passed through", ref: "A05", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpWith(past), agent: site12},
 		{name: "agent's clock is 40 hours behind, no alert", ref: "A31", leg: agentLeg, who: "agent", sure: "possible", proof: "40 h behind", listener: shows(nil), agent: afterHello(helloAt(time.Now().Add(-40*time.Hour)), "", fin)},
+		{name: "random bytes that look like a clock, in a hello that is not Schannel's", ref: "A02", without: "A31", leg: agentLeg, who: "agent", sure: "possible", listener: shows(nil), agent: func(t *testing.T, l *lab, addr string) {
+			b := hello(tls.VersionTLS12)
+			binary.BigEndian.PutUint32(b[11:], uint32(time.Now().Add(-40*time.Hour).Unix()))
+			afterHello(b, "", fin)(t, l, addr)
+		}},
 		{name: "agent's clock, TLS 1.3", ref: "A31", leg: agentLeg, who: "agent", sure: "likely", listener: shows(nil), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_3", "-attime", "4000000000")},
 		{name: "agent's clock", ref: "A31", leg: agentLeg, who: "agent", sure: "likely", listener: shows(nil), agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_2", "-attime", "4000000000")},
 		{name: "wrong usage, Go", ref: "A07", leg: agentLeg, who: "proxy", sure: "certain", listener: shows(forClients), agent: site12},

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"math/big"
 	"net"
 	"net/http"
@@ -62,10 +61,8 @@ func sealedMP(at string) func(*testing.T, *lab) proxy.Target { return mpWith(lis
 // stacks write it, and which leaves after the server's flight.
 func clockBehind(behind time.Duration) func(*testing.T, *lab, string) {
 	return func(t *testing.T, _ *lab, addr string) {
-		b := hello(tls.VersionTLS12)
-		binary.BigEndian.PutUint32(b[11:], uint32(time.Now().Add(-behind).Unix()))
 		conn := dialLab(t, addr)
-		conn.Write(b)
+		conn.Write(helloAt(time.Now().Add(-behind)))
 		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 		got := make([]byte, 0, 8192)
 		for buf := make([]byte, 4096); !strings.Contains(string(got), "\x0e\x00\x00\x00"); {
