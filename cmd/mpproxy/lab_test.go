@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -1361,6 +1362,17 @@ func TestLabDocumented(t *testing.T) {
 	for _, c := range labCases() {
 		if !strings.Contains(string(doc), c.name) {
 			t.Errorf("docs/diagnosis-coverage.md lacks the case %q", c.name)
+		}
+	}
+	cases := map[string]bool{}
+	for _, c := range labCases() {
+		cases[c.name] = true
+	}
+	for _, list := range regexp.MustCompile("`TestLab`: (.*?)(?:; `Test| \\|)").FindAllStringSubmatch(string(doc), -1) {
+		for name := range strings.SplitSeq(list[1], "; ") {
+			if !cases[name] {
+				t.Errorf("docs/diagnosis-coverage.md has the case %q, which there is not", name)
+			}
 		}
 	}
 }
