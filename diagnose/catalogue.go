@@ -36,6 +36,7 @@ var catalogue = slices.Concat(
 	statusRules,
 	expiryRules,
 	sideRules,
+	mpAlertRules,
 	unexplainedRules,
 	refusedRules,
 )

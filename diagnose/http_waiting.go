@@ -47,7 +47,7 @@ var gaveUp = rule{
 // management point's only after that.
 func (f *facts) agentEndedFirst() bool {
 	a, u := f.Conn.AgentLeg, f.Conn.UpstreamLeg
-	if a.End != traffic.EndFIN && a.End != traffic.EndReset || u.Address == "" {
+	if a.End != traffic.EndFIN && a.End != traffic.EndReset || u.Address == "" || brokeOff(u.Err) {
 		return false
 	}
 	switch u.End {

@@ -28,6 +28,11 @@ var agentTooOld = rule{
 			return occurrence{}, false
 		}
 		highest := l.hello().MaxVersion()
+		if highest >= tlsrecord.TLS12 { // then it is the server that is old
+			return occurrence{leg: traffic.AgentSide, who: l.serverWho(), sure: certain, proof: []string{
+				l.alertLine(), "the agent offers " + versionsOf(l.hello()) + stackGuess(l.hello()),
+			}, do: []string{"Enable TLS 1.2 on the management point: SCHANNEL\\Protocols in its registry, then restart it."}}, true
+		}
 		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, do: l.passedInstead("On the agent: install KB3140245 and set DefaultSecureProtocols to 0xA00 (0xAA0 keeps 1.0)."), proof: append([]string{
 			l.alertLine(), "the agent's highest version is " + highest.String() + stackGuess(l.hello()),
 		}, f.History.orphans(f.History.refusedUpTo(highest))...)}, true
@@ -116,11 +121,11 @@ var noCommonCipher = rule{
 		if l == nil || !beforeServerHello(l, 40, 71) {
 			return occurrence{}, false
 		}
-		sure := likely
+		sure, who := likely, l.serverWho()
 		if !slices.ContainsFunc(l.hello().Suites, modernSuite) {
-			sure = certain
+			sure, who = certain, agentSide
 		}
-		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: sure, do: l.passedInstead("Enable suites that both have: ECDHE with AES-GCM on the agent (group policy SSL Configuration Settings), and on the management point (Get-TlsCipherSuite)."), proof: []string{
+		return occurrence{leg: traffic.AgentSide, who: who, sure: sure, do: l.passedInstead("Enable suites that both have: ECDHE with AES-GCM on the agent (group policy SSL Configuration Settings), and on the management point (Get-TlsCipherSuite)."), proof: []string{
 			l.alertLine(), "the agent offers " + list(l.hello().Suites) + missingClass(l.hello().Suites),
 		}}, true
 	},

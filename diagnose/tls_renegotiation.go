@@ -10,7 +10,7 @@ import (
 
 // renegotiationRules are about second handshakes in a connection, by which IIS
 // asks for client certificates, that come to no good end.
-var renegotiationRules = []rule{renegotiationRefused}
+var renegotiationRules = []rule{renegotiationRefused, renegotiationMixed, mpproxyBrokeOff}
 
 // again is how the management point asked mpproxy for a certificate by
 // renegotiation; nil when it did not.
@@ -50,6 +50,51 @@ var renegotiationRefused = rule{
 			fmt.Sprintf("a HelloRequest at byte %d of what the management point sent", r.Offset),
 			"the agent did not renegotiate: it said an alert, as programs in Go do unless told otherwise",
 		}}, true
+	},
+}
+
+// brokeOff is true for a leg that mpproxy's TLS ended after the handshake, as it
+// could not go on.
+func brokeOff(err string) bool {
+	return strings.Contains(err, "local error: tls: ") && !strings.Contains(err, "no renegotiation")
+}
+
+var renegotiationMixed = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-renegotiation-mixed", Ref: "M10", Severity: traffic.Error,
+		Title:  "The management point sent data in the middle of the renegotiation that it had asked for, which mpproxy's TLS cannot read",
+		Why:    "TLS 1.2 allows that (RFC 5246, 7.4.1.1), crypto/tls of Go does not; agents with Schannel bear it.",
+		Remedy: "Pass this listener through (--tls passthrough), or ask in the first handshake: netsh http … clientcertnegotiation=enable.",
+		Moot:   []string{"upstream-left-request", "upstream-no-reply", "upstream-renegotiates", "upstream-tls-broke-off"},
+	},
+	check: "On the management point: netsh http show sslcert, Negotiate Client Certificate.",
+	test: func(f *facts) (occurrence, bool) {
+		u := f.Conn.UpstreamLeg
+		r, again := handshakeAfter(u.After)
+		if f.upstream == nil || !again || !strings.Contains(u.Err, "local error: tls: unexpected message") {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: proxySide, sure: certain, proof: []string{
+			fmt.Sprintf("it began a second handshake (%d bytes) %s after the first one", r.Length, since(f.upstream.hs.Ended, r.At)), "mpproxy broke off: " + quote(u.Err),
+		}}, true
+	},
+}
+
+var mpproxyBrokeOff = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-tls-broke-off", Severity: traffic.Error,
+		Title:  "mpproxy broke off TLS with the management point after the handshake, since it could not read what came",
+		Why:    "Records that do not decrypt were changed on their way; messages that do not belong there come from a device on the way, or from a server with habits of its own.",
+		Remedy: "Compare with --tls passthrough, where the agent reads the same bytes; look at devices on the way.",
+		Moot:   []string{"upstream-left-request", "upstream-no-reply"},
+	},
+	check: "On the management point: System log, Schannel event 36887 has the alert that mpproxy sent.",
+	test: func(f *facts) (occurrence, bool) {
+		err := f.Conn.UpstreamLeg.Err
+		if f.upstream == nil || f.upstream.failed() || !brokeOff(err) {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: networkSide, sure: certain, proof: []string{"mpproxy broke off: " + quote(err)}}, true
 	},
 }
 

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"mpproxy/internal/tlsrecord"
 	"mpproxy/traffic"
@@ -83,7 +84,7 @@ func (f *facts) withMP(test func(*leg) (occurrence, bool)) (occurrence, bool) {
 var mpSilent = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-closed-at-hello", Ref: "M03", Severity: traffic.Error,
-		Title:  "The management point closed the connection on the ClientHello, without a byte",
+		Title:  "The management point gave no answer to the ClientHello, not a byte",
 		Why:    "http.sys has no certificate bound on this address and port, or cannot read its private key.",
 		Remedy: "Bind a certificate in IIS; if there is one, bind it anew, and see that SYSTEM and Network Service may read its private key.",
 		Moot:   append([]string{"upstream-reset"}, unreached...),
@@ -94,14 +95,17 @@ var mpSilent = rule{
 			o := occurrence{who: mpSide, sure: certain, proof: []string{
 				fmt.Sprintf("%s sent %d bytes of ClientHello, 0 bytes came back: ", l.clientName(), l.tr.Client.Size),
 			}}
-			if l.sealed {
-				o.proof[0] += "the end (" + string(f.Conn.UpstreamLeg.End) + ")"
-			} else {
+			switch {
+			case !l.sealed:
 				o.proof[0] += quote(l.hs.Err)
+			case f.mpEnded():
+				o.proof[0] += "the management point ended the connection (" + string(f.Conn.UpstreamLeg.End) + ")"
+			default:
+				o.proof[0] += "the agent ended the connection (" + string(f.Conn.AgentLeg.End) + ")"
 			}
 			if strings.Contains(l.hs.Err, "deadline exceeded") || l.sealed && !f.mpEnded() {
 				o.who, o.sure = networkSide, likely
-				o.proof = append(o.proof, "nothing ended the wait but "+l.clientName()+" itself")
+				o.proof = append(o.proof, "nothing ended the wait but "+l.clientName()+", after "+l.hs.Ended.Sub(l.hs.Began).Round(time.Millisecond).String())
 				o.do = []string{"Look for a device on the way that drops large hellos, and whether the port is served by what you think."}
 			}
 			// Who is reset in the middle of a hello may not have read the rest of it.

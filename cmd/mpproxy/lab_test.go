@@ -975,7 +975,35 @@ func labCases() []labCase {
 		{name: "RSA key exchange only", ref: "M09", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(func(_ *lab, c *tls.Config) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
 		}), agent: goAgent(nil)},
-		{name: "internal error of the management point", ref: "", leg: mpLeg, sure: "possible", mp: rawMP(func(c net.Conn) {
+		{name: "internal error of the management point, passed through", ref: "", leg: agentLeg, who: "mp", sure: "certain", proof: "internal_error", listener: sealed, mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = io.WriteString(c, fatalAlert(80))
+			c.Close()
+		}), agent: goAgent(trustsSite(nil))},
+		{name: "no version of a modern agent, passed through", ref: "A09", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpCfg(func(_ *lab, c *tls.Config) {
+			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
+		}), agent: goAgent(trustsSite(nil))},
+		{name: "a message of the management point that does not belong there", ref: "", leg: mpLeg, sure: "possible", mp: rawMP(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = io.WriteString(c, "\x16\x03\x03\x00\x04\x0e\x00\x00\x00")
+			_, _ = io.Copy(io.Discard, c)
+			c.Close()
+		}), agent: goAgent(nil)},
+		{name: "a record of the management point that does not decrypt", ref: "", leg: mpLeg, who: "network", sure: "certain", proof: "bad record MAC", mp: func(t *testing.T, l *lab) proxy.Target {
+			cfg := &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.site, nil)}}
+			return mpRaw(t, true, func(raw net.Conn) {
+				_, _ = tls.Server(raw, cfg).Read(make([]byte, 4096))
+				_, _ = io.WriteString(raw, "\x17\x03\x03\x00\x20"+strings.Repeat("x", 32))
+				_, _ = io.Copy(io.Discard, raw)
+				raw.Close()
+			})
+		}, agent: goAgent(nil)},
+		{name: "data in the middle of a renegotiation", ref: "M10", leg: mpLeg, who: "proxy", sure: "certain", proof: "unexpected message", mp: func(t *testing.T, l *lab) proxy.Target {
+			cert := l.pem(t, "mixed.pem", l.cert(t, l.site, nil))
+			target, _ := opensslServer(t, "-cert", cert, "-key", cert, "-tls1_2", "-www", "-CAfile", l.file("site.pem"))
+			return target
+		}, upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(nil, "GET /renegcert HTTP/1.1\r\nHost: mp01.lab.example\r\n\r\n")},
+		{name: "internal error of the management point", ref: "", leg: mpLeg, who: "mp", sure: "certain", mp: rawMP(func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 4096))
 			_, _ = io.WriteString(c, fatalAlert(80))
 			c.Close()
