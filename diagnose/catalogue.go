@@ -13,6 +13,7 @@ var catalogue = slices.Concat(
 	agentBytesRules,
 	agentVersionRules,
 	serverNameRules,
+	authoritiesRules,
 	serverCertRules,
 	agentNameRules,
 	revocationRules,

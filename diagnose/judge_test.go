@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"crypto/tls"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -165,4 +167,36 @@ func TestLacking(t *testing.T) {
 			t.Errorf("%q for %q: %t, %q; want %q", c.names, c.issuers, lacks, sure, c.sure)
 		}
 	}
+}
+
+// TestSilence: a management point that says nothing is found also when mpproxy
+// was stopped while it waited, but not when it had hardly begun to.
+func TestSilence(t *testing.T) {
+	begin := time.Unix(1_700_000_000, 0)
+	for waited, want := range map[time.Duration]bool{time.Second: false, 20 * time.Second: true} {
+		c := &traffic.Conn{Opened: begin, Closed: begin.Add(waited)}
+		c.UpstreamLeg.Handshake = &traffic.Handshake{
+			Side: traffic.UpstreamSide, Began: begin, Ended: begin.Add(waited), Out: helloBytes(t), Err: "context canceled",
+		}
+		fs := Judge(Evidence{Conn: c})
+		if found := len(fs) > 0 && fs[0].Kind.Ref == "M03" && fs[0].Who == networkSide && fs[0].Sure == likely; found != want {
+			t.Errorf("after %s: %+v", waited, fs)
+		}
+	}
+}
+
+// helloBytes are a ClientHello of crypto/tls.
+func helloBytes(t *testing.T) []byte {
+	t.Helper()
+	near, far := net.Pipe()
+	go func() {
+		_ = tls.Client(near, &tls.Config{ServerName: "mp01.lab.example", MaxVersion: tls.VersionTLS12}).Handshake()
+	}()
+	defer near.Close()
+	b := make([]byte, 4096)
+	n, err := far.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
 }

@@ -141,7 +141,16 @@ func (l *leg) failed() bool {
 	if l.sealed {
 		return l.alert.seen || l.stage < tlsrecord.StageFinished
 	}
-	return l.hs.Err != "" && !stopped(l.hs.Err)
+	return l.hs.Err != "" && (!stopped(l.hs.Err) || l.unanswered())
+}
+
+// longSilence is how long a peer may take for its first byte.
+const longSilence = 10 * time.Second
+
+// unanswered is true for a handshake of mpproxy's to which not a byte came for
+// long, however it ended.
+func (l *leg) unanswered() bool {
+	return l.side == traffic.UpstreamSide && len(l.hs.Out) > 0 && len(l.hs.In) == 0 && l.hs.Ended.Sub(l.hs.Began) >= longSilence
 }
 
 // stopped is true for a handshake that ended because mpproxy did.

@@ -32,7 +32,7 @@ func since(begin time.Time, us int64) string {
 // askedAgain is a renegotiation by the management point with mpproxy.
 func (f *facts) askedAgain() (occurrence, bool) {
 	after := f.Conn.UpstreamLeg.After
-	if f.upstream == nil || after == nil {
+	if f.upstream == nil || f.upstream.failed() || after == nil {
 		return occurrence{}, false
 	}
 	o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain}

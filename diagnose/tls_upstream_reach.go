@@ -103,7 +103,7 @@ var mpSilent = rule{
 			default:
 				o.proof[0] += "the agent ended the connection (" + string(f.Conn.AgentLeg.End) + ")"
 			}
-			if strings.Contains(l.hs.Err, "deadline exceeded") || l.sealed && !f.mpEnded() {
+			if strings.Contains(l.hs.Err, "deadline exceeded") || stopped(l.hs.Err) || l.sealed && !f.mpEnded() {
 				o.who, o.sure = networkSide, likely
 				o.proof = append(o.proof, "nothing ended the wait but "+l.clientName()+", after "+l.hs.Ended.Sub(l.hs.Began).Round(time.Millisecond).String())
 				o.do = []string{"Look for a device on the way that drops large hellos, and whether the port is served by what you think."}

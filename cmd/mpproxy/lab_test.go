@@ -1070,6 +1070,8 @@ func labCases() []labCase {
 		}},
 		{name: "mpproxy has no certificate, TLS 1.2", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), agent: goAgent(withCert(nil))},
 		{name: "mpproxy has no certificate, TLS 1.3", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", mp: mpCfg(requireAny), upstream: upTo13, agent: goAgent(withCert(nil))},
+		{name: "a list of authorities that mpproxy does not take", ref: "M20", leg: mpLeg, who: "mp", sure: "certain", proof: "exceeds maximum", without: "M10", mp: tooMany, agent: goAgent(nil)},
+		{name: "a list of authorities that the agent does not take, passed through", ref: "M20", leg: agentLeg, who: "mp", sure: "likely", proof: "alert 80", listener: sealed, mp: tooMany, agent: site12},
 		{name: "a list of authorities near the cut", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", mp: asksOfMany, agent: goAgent(nil)},
 		{name: "a list of authorities near the cut, TLS 1.3", ref: "M20", leg: mpLeg, who: "mp", sure: "likely", proof: "Lab Site CA\", is not in it", mp: asksOfMany, upstream: upTo13, agent: goAgent(withCert(nil))},
 
@@ -1202,13 +1204,22 @@ func namesIntermediate(t *testing.T, l *lab) proxy.Target {
 	return mpThat(t, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, ClientCAs: pool}, reply("403 Forbidden"))
 }
 
+// tooMany asks for a certificate of one of more authorities than a client takes.
+func tooMany(t *testing.T, l *lab) proxy.Target {
+	return namesAuthorities(t, l, tls.RequestClientCert, strings.Repeat(" far and wide", 20))
+}
+
 // manyAuthorities asks for a certificate of one of very many.
 func manyAuthorities(t *testing.T, l *lab, asks tls.ClientAuthType) proxy.Target {
+	return namesAuthorities(t, l, asks, "")
+}
+
+func namesAuthorities(t *testing.T, l *lab, asks tls.ClientAuthType, more string) proxy.Target {
 	t.Helper()
 	pool := x509.NewCertPool()
 	for i := range 260 {
 		c := l.cert(t, l.site, func(c *x509.Certificate) {
-			c.Subject = pkix.Name{CommonName: fmt.Sprintf("Root Authority of the Laboratory %03d", i)}
+			c.Subject = pkix.Name{CommonName: fmt.Sprintf("Root Authority of the Laboratory%s %03d", more, i)}
 		})
 		parsed, err := x509.ParseCertificate(c.Certificate[0])
 		if err != nil {
