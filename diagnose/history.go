@@ -84,9 +84,11 @@ type remembered struct {
 	// key is what it has registered, keyAt when; nil without.
 	key   *decode.Key
 	keyAt where
-	// reports are the last version of each kind of report, "" for one of an
-	// earlier capture.
+	// reports are the last version of each kind of report that the management
+	// point took, "" for one of an earlier capture; failed is the last report
+	// that it did not take.
 	reports map[string]seen
+	failed  seen
 }
 
 // Earlier makes what comes next that of an earlier capture, by this name;
@@ -99,13 +101,13 @@ func (h *History) Earlier(file string) { h.file = file }
 func (h *History) Present() {
 	h.file = ""
 	for _, a := range h.agents {
-		a.registration, a.serial = seen{}, nil
+		a.registration, a.serial, a.failed = seen{}, nil, seen{}
 		for kind, r := range a.reports {
 			a.reports[kind] = seen{where: r.where}
 		}
 	}
 	for _, a := range h.addresses {
-		a.small, a.largest, a.last = 0, 0, 0
+		a.small, a.largest, a.last, a.uploaded = 0, 0, 0, 0
 	}
 	h.files, h.uploads, h.outages = nil, uploads{}, outages{}
 }
@@ -132,7 +134,7 @@ func (h *History) Add(x *Exchange) []Told {
 	if a == nil {
 		return out
 	}
-	a.report(x, h.where(x), tell)
+	a.report(x, h, tell)
 	a.envelope(m, tell)
 	if m.Registration != "" {
 		a.registration = seen{m.Registration, h.where(x)}
@@ -256,7 +258,7 @@ func (h *History) hint(x *Exchange, tell teller) {
 	}
 }
 
-func (a *remembered) report(x *Exchange, at where, tell teller) {
+func (a *remembered) report(x *Exchange, h *History, tell teller) {
 	m := x.Message
 	if !isReport(m.Kind) {
 		return
@@ -272,11 +274,32 @@ func (a *remembered) report(x *Exchange, at where, tell teller) {
 	case !known && m.ReportType == "delta":
 		tell(toldDelta, possible, fmt.Sprintf("exchange %d: the first report seen from this agent is a delta (version %s)", x.ID, m.ReportVersion))
 	case known && m.ReportType == "delta":
-		if missing := between(was.value, m.ReportVersion); missing != "" {
-			tell(toldGap, certain, fmt.Sprintf("report %s of this agent never passed: %s has %s, exchange %d has %s; expect a resync command", missing, was.where, was.value, x.ID, m.ReportVersion))
-		}
+		a.gap(x, was, h.at(x.Agent), tell)
 	}
-	a.reports[m.Kind] = seen{m.ReportVersion, at}
+	if !x.good() {
+		a.failed = seen{m.ReportVersion, h.where(x)}
+		return
+	}
+	a.reports[m.Kind] = seen{m.ReportVersion, h.where(x)}
+}
+
+// gap tells of reports that are missing before one. An upload carries reports
+// whose versions are not seen.
+func (a *remembered) gap(x *Exchange, was seen, by *address, tell teller) {
+	missing := between(was.value, x.Message.ReportVersion)
+	if missing == "" {
+		return
+	}
+	span := fmt.Sprintf("%s has %s, exchange %d has %s; expect a resync command", was.where, was.value, x.ID, x.Message.ReportVersion)
+	switch {
+	case a.failed.value == missing:
+		tell(toldGap, certain, fmt.Sprintf("report %s of this agent was sent with %s and not acknowledged, and not sent again: %s", missing, a.failed.where, span))
+	case by != nil && by.uploaded > was.where.exchange:
+		tell(toldGap, possible, fmt.Sprintf("report %s of this agent was not seen: %s", missing, span),
+			fmt.Sprintf("the agent has finished an upload in between (exchange %d), which may have been that report", by.uploaded))
+	default:
+		tell(toldGap, certain, fmt.Sprintf("report %s of this agent never passed: %s", missing, span))
+	}
 }
 
 // between names the report that is missing between two versions, "" when none

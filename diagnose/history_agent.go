@@ -26,8 +26,8 @@ type address struct {
 	// and body.
 	small   int
 	largest int64
-	// last is its last exchange.
-	last traffic.ExchangeID
+	// last is its last exchange, uploaded the end of its last upload.
+	last, uploaded traffic.ExchangeID
 	// offers is the newest TLS version that its hellos offer, 0 without one.
 	offers tlsrecord.Version
 	// good is true when a handshake of it came to its end, refused when one

@@ -67,6 +67,9 @@ func (h *History) upload(x *Exchange) {
 	case x.Message == nil:
 	case x.Message.Packet != nil:
 		u.packet(x)
+		if a := h.at(x.Agent); a != nil && x.Message.Packet.Type == "close-session" && x.good() {
+			a.uploaded = x.ID
+		}
 	case isReport(x.Message.Kind) && x.good():
 		u.ack(x, "report", "")
 	}

@@ -348,6 +348,23 @@ func TestField(t *testing.T) {
 			f.connect("192.0.2.77:51400")
 			f.add(inventory("Delta", "4.11", "A01"), empty)
 		}, "N07", "agent", "report 4.10 of this agent never passed"},
+		{"B33", "a report that was refused", func(f *field) {
+			f.add(inventory("Full", "4.8", "A01"), empty)
+			f.add(inventory("Delta", "4.9", "A01"), nil)
+			f.connect("192.0.2.77:51400")
+			f.add(inventory("Delta", "4.10", "A01"), empty)
+		}, "N07", "agent", "report 4.9 of this agent was sent with exchange 2 and not acknowledged"},
+		{"B33", "a report that was sent again", func(f *field) {
+			f.add(inventory("Full", "4.8", "A01"), empty)
+			f.add(inventory("Delta", "4.9", "A01"), plain("HTTP/1.1 503 Service Unavailable", ""))
+			f.add(inventory("Delta", "4.9", "A01"), empty)
+			f.add(inventory("Delta", "4.10", "A01"), empty)
+		}, "M18", "mp", "503"},
+		{"B33", "a gap, and an upload between", func(f *field) {
+			f.add(inventory("Full", "4.8", "A01"), empty)
+			uploadAll(f)
+			f.add(inventory("Delta", "4.10", "A01"), empty)
+		}, "N07", "agent", "which may have been that report"},
 		{"B33", "no gap: the report between was large", func(f *field) {
 			f.add(inventory("Full", "4.8", "A01"), empty)
 			f.add(inventory("Delta", "4.9", strings.Repeat("A01 ", 200_000)), empty)
