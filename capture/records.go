@@ -40,12 +40,15 @@ func (w *writer) storeSecret(s *traffic.TLSSecret) error {
 }
 
 // TLSPassed visits the encrypted bytes of a connection, when they were kept, in
-// the order in which they passed.
+// the order in which they passed. What is written is stored once it is away, so
+// that an answer can be stored before what it answers; within a direction the
+// order stands, also when the clock was set back.
 func (s *Store) TLSPassed(ctx context.Context, id traffic.ConnID, visit func(traffic.TLSPassed) error) error {
 	if s.version < recordsSince {
 		return nil
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT leg, dir, at_us, bytes FROM tls_bytes WHERE conn = ? ORDER BY id`, id)
+	rows, err := s.db.QueryContext(ctx, `SELECT leg, dir, at_us, bytes FROM tls_bytes WHERE conn = ?
+		ORDER BY max(at_us) OVER (PARTITION BY leg, dir ORDER BY id), id`, id)
 	if err != nil {
 		return fmt.Errorf("TLS bytes of connection %d: %w", id, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -108,7 +110,7 @@ func TestRecords(t *testing.T) {
 		var r records
 		for b := stream; len(b) > 0; {
 			n := min(step, len(b))
-			r.follow(b[:n], false, func() time.Time { return at })
+			r.follow(b[:n], false, at)
 			b = b[n:]
 		}
 		if len(r.noted) != 2 || r.noted[0] != (traffic.Record{Type: 22, Length: 3, At: 1e6}) || r.noted[1].Length != 26 || r.last != 2 || r.lost {
@@ -117,18 +119,18 @@ func TestRecords(t *testing.T) {
 	}
 	var r records
 	for range 100 {
-		r.follow([]byte{21, 3, 3, 0, 0}, false, func() time.Time { return at })
+		r.follow([]byte{21, 3, 3, 0, 0}, false, at)
 	}
 	if len(r.noted) != traffic.RecordsLimit {
 		t.Errorf("%d records are noted", len(r.noted))
 	}
-	r.follow([]byte("GET / HTTP/1.1\r\n"), false, time.Now)
-	if r.follow([]byte{21, 3, 3, 0, 1, 0}, false, time.Now); !r.lost {
+	r.follow([]byte("GET / HTTP/1.1\r\n"), false, time.Now())
+	if r.follow([]byte{21, 3, 3, 0, 1, 0}, false, time.Now()); !r.lost {
 		t.Error("goes on after something that is no record")
 	}
 	data := append([]byte{23, 3, 3, 0, 100}, make([]byte, 100)...)
 	r = records{}
-	if n := testing.AllocsPerRun(100, func() { r.follow(data, false, time.Now) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { r.follow(data, false, time.Now()) }); n > 0 {
 		t.Errorf("%v allocations for a record", n)
 	}
 }
@@ -181,4 +183,37 @@ func TestOpened(t *testing.T) {
 	if secrets < 4 {
 		t.Errorf("%d secrets in the key log", secrets)
 	}
+}
+
+// TestWrittenBeforeAnswered: the time of what is written is from before the
+// write, since its answer may be there before the write returns; the other way
+// round a handshake would be read as one where the server answered first.
+func TestWrittenBeforeAnswered(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	clock := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	var written time.Time
+	leg := newTap(onWrite{near, func() { clock = clock.Add(time.Second) }}, func() time.Time { return clock })
+	leg.passed = func(_ bool, at time.Time, _ []byte) { written = at }
+	leg.keep()
+	go func() { _, _ = io.Copy(io.Discard, far) }()
+	before := clock
+	write(t, leg, "\x16\x03\x03\x00\x01\x00")
+	var hs traffic.Handshake
+	leg.taken(&hs)
+	if !written.Equal(before) || len(hs.OutMarks) != 1 || hs.OutMarks[0].After != 0 {
+		t.Errorf("written at %v, marked %v; want the time before the write, %v", written, hs.OutMarks, before)
+	}
+}
+
+// onWrite does something before each write.
+type onWrite struct {
+	net.Conn
+	before func()
+}
+
+func (w onWrite) Write(p []byte) (int, error) {
+	w.before()
+	return w.Conn.Write(p)
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"io"
+	"time"
 
 	"mpproxy/traffic"
 )
@@ -13,8 +14,8 @@ func (c *connection) keepRecords(t *tap, side traffic.Side) {
 	if !c.s.KeepRecords {
 		return
 	}
-	t.passed = func(in bool, p []byte) {
-		c.s.Sink.Take(traffic.TLSPassed{Conn: c.facts.ID, Side: side, In: in, At: c.s.Now(), Data: bytes.Clone(p)})
+	t.passed = func(in bool, at time.Time, p []byte) {
+		c.s.Sink.Take(traffic.TLSPassed{Conn: c.facts.ID, Side: side, In: in, At: at, Data: bytes.Clone(p)})
 	}
 }
 

@@ -27,7 +27,7 @@ type tap struct {
 
 	// passed is told of all bytes, when they are kept; nil else. It is set
 	// before TLS begins.
-	passed func(in bool, p []byte)
+	passed func(in bool, at time.Time, p []byte)
 
 	mu            sync.Mutex
 	pushed        []byte // read but given back
@@ -71,8 +71,10 @@ func (t *tap) taken(hs *traffic.Handshake) {
 	t.firstIn, t.firstOut, t.inMarks, t.outMarks = nil, nil, nil, nil
 }
 
-// pass is what is remembered of TLS when bytes pass in one direction.
-func (t *tap) pass(p []byte, first *[]byte, marks *traffic.Marks, rs *records) {
+// pass is what is remembered of TLS when bytes pass in one direction. at is
+// when they had been read, or were about to be written: an answer to bytes that
+// were written may be read before Write returns, and is later all the same.
+func (t *tap) pass(p []byte, at time.Time, first *[]byte, marks *traffic.Marks, rs *records) {
 	if !t.secure.Load() || len(p) == 0 {
 		return
 	}
@@ -83,10 +85,10 @@ func (t *tap) pass(p []byte, first *[]byte, marks *traffic.Marks, rs *records) {
 		had := len(*first)
 		*first = keepFirst(*first, p)
 		if kept = len(*first) > had; kept {
-			marks.Add(len(*first), t.now().Sub(t.began))
+			marks.Add(len(*first), at.Sub(t.began))
 		}
 	}
-	rs.follow(p, kept, t.now)
+	rs.follow(p, kept, at)
 }
 
 // askedAgain notes a client certificate asked for by renegotiation.
@@ -135,9 +137,10 @@ func (t *tap) Read(p []byte) (n int, err error) {
 		n, err = t.Conn.Read(p)
 	}
 	t.in.Add(int64(n))
-	t.pass(p[:n], &t.firstIn, &t.inMarks, &t.inRecords)
+	at := t.now()
+	t.pass(p[:n], at, &t.firstIn, &t.inMarks, &t.inRecords)
 	if t.passed != nil && n > 0 {
-		t.passed(true, p[:n])
+		t.passed(true, at, p[:n])
 	}
 	if err != nil {
 		t.ended(err)
@@ -156,11 +159,12 @@ func (t *tap) unpush(p []byte) int {
 }
 
 func (t *tap) Write(p []byte) (int, error) {
+	at := t.now()
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))
-	t.pass(p[:n], &t.firstOut, &t.outMarks, &t.outRecords)
+	t.pass(p[:n], at, &t.firstOut, &t.outMarks, &t.outRecords)
 	if t.passed != nil && n > 0 {
-		t.passed(false, p[:n])
+		t.passed(false, at, p[:n])
 	}
 	if err != nil {
 		t.writeFailed(err)
