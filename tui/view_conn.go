@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mpproxy/capture"
 	"mpproxy/diagnose"
@@ -368,12 +369,17 @@ func (c *connection) sideBySide(w int, f view.Format) (lines []line) {
 }
 
 // untimed gives steps without a time that of the step before, so that they stay
-// behind it.
+// behind it; those at the beginning that of the first one that has a time.
 func untimed(steps []view.Step) {
+	var at time.Duration
+	if first := slices.IndexFunc(steps, func(s view.Step) bool { return s.Timed }); first >= 0 {
+		at = steps[first].At
+	}
 	for i := range steps {
-		if !steps[i].Timed && i > 0 {
-			steps[i].At = steps[i-1].At
+		if steps[i].Timed {
+			at = steps[i].At
 		}
+		steps[i].At = at
 	}
 }
 
