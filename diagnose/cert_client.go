@@ -301,6 +301,18 @@ func (f *facts) neverAsked() bool {
 	return !again && f.again() == nil
 }
 
+// howAsked begins a sentence with how the management point asked mpproxy for a
+// certificate; "" when it did not.
+func (f *facts) howAsked() string {
+	switch {
+	case f.again() != nil:
+		return "the management point asked for a certificate by renegotiation; "
+	case f.upstream.asked():
+		return "the management point asked for a certificate in the handshake; "
+	}
+	return ""
+}
+
 // wantsCertificate knows the reason phrases that ask for a certificate: IIS
 // with detailed errors, and cloud gateways.
 func wantsCertificate(reason string) bool {

@@ -26,8 +26,9 @@ type Explanation struct {
 
 // Explain explains every code in a text: single codes in hex, decimal or
 // signed decimal, IIS statuses with a dot, TLS alerts, WinHTTP flag words,
-// Schannel events, or whole log lines that have codes in them. The result is
-// in the order of the text, each code once; empty when there is none.
+// Schannel events, errors of OpenSSL, curl and Go, or whole log lines that have
+// codes in them. The result is in the order of the text, each code once; empty
+// when there is none.
 func Explain(text string) []Explanation {
 	var out []Explanation
 	add := func(xs ...Explanation) {
@@ -42,7 +43,7 @@ func Explain(text string) []Explanation {
 		xs      []Explanation
 	}
 	var hits []hit
-	for _, p := range patterns {
+	for _, p := range slices.Concat(toolPatterns, patterns) {
 		if p.bareOnly && !onlyCodes(text) {
 			continue
 		}

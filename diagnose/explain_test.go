@@ -52,6 +52,12 @@ func TestExplain(t *testing.T) {
 		{"2026-11-25 09:00:00 10.0.0.9 51515 10.0.0.5 443 HTTP/1.1 GET / - 400 - Hostname -", "400"},
 		{"HTTP Error 403.502 - Forbidden", "403.502"},
 		{"403 501 0", "403.501"},
+		{"A fatal error occurred while creating a TLS client credential. The internal error state is 10013.", "Schannel 36871"},
+		{"curl: (35) error:0A000418:SSL routines::tlsv1 alert unknown ca", "curl 35|alert 48"},
+		{"curl: (60) SSL certificate problem: unable to get local issuer certificate", "curl 60"},
+		{"40E7:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../ssl/record/ssl3_record.c:354:", "error:0A00010B"},
+		{"error:14094410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure:s3_pkt.c:1493:SSL alert number 40", "alert 40"},
+		{"Get \"https://mp01/\": tls: failed to verify certificate: x509: certificate signed by unknown authority", "x509: certificate signed by unknown authority"},
 		{"version 5.00.9128.1007 of 10.0.255.53 to 10.255.255.53:443", ""},
 		{"nothing in here at all", ""},
 		{"a port 443 and a thread 7760", ""},
@@ -71,7 +77,7 @@ func TestExplain(t *testing.T) {
 
 // What is not known is said plainly, with a place to look.
 func TestNotKnown(t *testing.T) {
-	for _, text := range []string{"0x87d0ffff", "0x8007ffff", "alert 250", "403.99", "12175 0x100", "36869999999", "0xdeadbeef"} {
+	for _, text := range []string{"0x87d0ffff", "0x8007ffff", "alert 250", "403.99", "12175 0x100", "36869999999", "0xdeadbeef", "curl: (99)", "error:0A000001:SSL routines::"} {
 		xs := Explain(text)
 		last := Explanation{Known: true}
 		if len(xs) > 0 {

@@ -33,7 +33,10 @@ var mpNoCertificate = rule{
 			return occurrence{}, false
 		}
 		o.sure, o.exchange = likely, x
-		o.proof = []string{x.line(), "mpproxy showed no certificate to the management point"}
+		o.proof = []string{x.line(), f.howAsked() + "mpproxy showed no certificate to the management point"}
+		if !f.neverAsked() && wantsCertificate(x.Reason) {
+			o.sure = certain
+		}
 		return o, true
 	},
 }
