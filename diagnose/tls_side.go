@@ -119,7 +119,7 @@ var mpUnexplained = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-tls-unexplained", Severity: traffic.Error,
 		Title:  "mpproxy's handshake with the management point failed in a way that it has no name for",
-		Why:    "No rule of the catalogue fits the bytes. Agents were answered with 502.",
+		Why:    "No rule of the catalogue fits the bytes. mpproxy answers agents with 502 meanwhile.",
 		Remedy: "Look at the handshake of the management point's leg, and at its System log at this time.",
 		Moot:   []string{"upstream-tls-failed"},
 	},

@@ -20,7 +20,7 @@ var mpUnknownName = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-name-unknown", Ref: "M01", Severity: traffic.Error,
 		Title:  "The name of the management point cannot be resolved by mpproxy",
-		Why:    "Agents were answered with 502.",
+		Why:    "mpproxy answers agents with 502 meanwhile, or ends what it passes through.",
 		Remedy: "Correct the name (in --upstream, or where the agent has it from if mpproxy is its proxy), or this machine's DNS; a hosts entry will do.",
 		Moot:   unreached,
 	},
@@ -38,7 +38,7 @@ var mpRefusesTCP = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-no-tcp", Ref: "M02", Severity: traffic.Error,
 		Title:  "The management point takes no connection from mpproxy",
-		Why:    "Agents were answered with 502. Refused: nothing listens on that port. No answer: a firewall, or the computer is off.",
+		Why:    "mpproxy answers agents with 502 meanwhile, or ends what it passes through. Refused: nothing listens on that port. No answer: a firewall, or the computer is off.",
 		Remedy: "See that IIS runs and has a binding on this port, and that the firewall lets mpproxy's machine in.",
 		Moot:   unreached,
 	},
