@@ -180,3 +180,18 @@ func readFindings(ctx context.Context, q querier, where string, args ...any) ([]
 	}
 	return all, err
 }
+
+// CutRequests are the exchanges of which the request is not whole, such as an
+// upload that was answered before its end.
+func (s *Store) CutRequests(ctx context.Context) (map[traffic.ExchangeID]bool, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT exchange FROM wire WHERE dir = ? AND NOT forwarded AND NOT whole`, traffic.Request)
+	ids, err := collect(rows, err, func(rows *sql.Rows) (id traffic.ExchangeID, err error) { return id, rows.Scan(&id) })
+	if err != nil {
+		return nil, fmt.Errorf("requests that are not whole: %w", err)
+	}
+	cut := map[traffic.ExchangeID]bool{}
+	for _, id := range ids {
+		cut[id] = true
+	}
+	return cut, nil
+}

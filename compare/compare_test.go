@@ -186,12 +186,14 @@ func TestPairs(t *testing.T) {
 	as := []Item{
 		item("PC-1", "policy-request", "/a"), item("PC-1", "ddr", "/b"), item("PC-1", "policy-request", "/a"),
 		item("", "bits", "/CCM_Incoming/{8F3C1A20-77B1-4C55-9E0D-2A6D1B90C0F4}"), item("PC-9", "x", "/"),
+		item("PC-3", "policy-body", "/SMS_MP/.sms_pol?{D6D1}.2_00"),
 	}
 	bs := []Item{
 		item("pc-1", "policy-request", "http://mp/A"), item("PC-2", "new", "/"), item("PC-1", "policy-request", "/a"),
 		item("", "bits", "/ccm_incoming/{00000000-77B1-4C55-9E0D-2A6D1B90C0F4}"),
+		item("PC-3", "policy-body", "/SMS_MP/.sms_pol?%7BD6D1%7d.2_00"),
 	}
-	want := []Pair{{0, 0}, {-1, 1}, {1, -1}, {2, 2}, {3, 3}, {4, -1}}
+	want := []Pair{{0, 0}, {-1, 1}, {1, -1}, {2, 2}, {3, 3}, {4, -1}, {5, 4}}
 	if diff := cmp.Diff(want, Pairs(as, bs)); diff != "" {
 		t.Error(diff)
 	}

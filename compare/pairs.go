@@ -23,6 +23,9 @@ func (i Item) Key() string {
 
 var changing = regexp.MustCompile(`(?i)(\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?)`)
 
+// braces are written as they are by some agents, and escaped by others.
+var braces = strings.NewReplacer("%7b", "{", "%7d", "}")
+
 // meaning is a target without what is made anew: the host and the ids of
 // uploads.
 func meaning(target string) string {
@@ -31,7 +34,7 @@ func meaning(target string) string {
 			target = rest[i:]
 		}
 	}
-	target = strings.ToLower(target)
+	target = braces.Replace(strings.ToLower(target))
 	if strings.HasPrefix(target, "/ccm_incoming/") {
 		return changing.ReplaceAllString(target, "{}")
 	}

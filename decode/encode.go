@@ -18,6 +18,9 @@ type Edit struct {
 	Header, Text *string
 	// Attachments replace attachments, by their index in Message.Attachments.
 	Attachments map[int][]byte
+	// Compress packs the payload, or unpacks it, where it is the other way; nil
+	// leaves it as it is.
+	Compress *bool
 }
 
 // Consequence is one thing that an edit brings about.
@@ -51,7 +54,7 @@ func (m *Message) Encode() ([]byte, error) {
 	if m.Header == nil || len(m.wire.multipart.parts) == 0 {
 		return bytes.Clone(m.wire.body), nil
 	}
-	return m.assemble(m.HeaderText, m.wire.payload), nil
+	return m.assemble(m.HeaderText, m.wire.payload, nil), nil
 }
 
 func (m *Message) writable() error {
@@ -64,8 +67,9 @@ func (m *Message) writable() error {
 	return nil
 }
 
-// assemble puts a header and a payload into the body that was received.
-func (m *Message) assemble(header Text, payload []byte) []byte {
+// assemble puts a header and a payload into the body that was received. partHead
+// changes the head of the payload's part; nil leaves it.
+func (m *Message) assemble(header Text, payload []byte, partHead func([]byte) []byte) []byte {
 	mp := m.wire.multipart
 	mp.parts = slices.Clone(mp.parts)
 	if len(mp.parts) == 0 {
@@ -79,6 +83,9 @@ func (m *Message) assemble(header Text, payload []byte) []byte {
 	}
 	if len(mp.parts) > 1 {
 		mp.parts[1].Body = payload
+		if partHead != nil {
+			mp.parts[1].Head = partHead(mp.parts[1].Head)
+		}
 	}
 	return mp.bytes()
 }
@@ -99,7 +106,7 @@ func (m *Message) Edit(e Edit) (body []byte, cs []Consequence, err error) {
 			return nil, nil, fmt.Errorf("edit message: %w", err)
 		}
 	}
-	body = m.assemble(w.header, w.payload)
+	body = m.assemble(w.header, w.payload, w.partHead)
 	w.judge(body)
 	return body, w.consequences, nil
 }
@@ -159,7 +166,7 @@ func (w *writer) content() error {
 			return errOverlap
 		}
 	}
-	if len(w.splices) > 0 && m.Inflated.Method != "" && !m.Inflated.Whole {
+	if (len(w.splices) > 0 || w.repacks()) && m.Inflated.Method != "" && !m.Inflated.Whole {
 		return errPacked
 	}
 	w.inflated = w.spliced()
@@ -224,7 +231,7 @@ func (w *writer) moved(offset int64) int64 {
 // that moved.
 func (w *writer) headerText() error {
 	m := w.m
-	if w.edit.Header == nil && (len(w.splices) == 0 || m.Header == nil) {
+	if w.edit.Header == nil && !w.repacks() && (len(w.splices) == 0 || m.Header == nil) {
 		return nil
 	}
 	if m.Header == nil {
@@ -237,7 +244,7 @@ func (w *writer) headerText() error {
 			w.add("xml", "", "header is not well-formed", fmt.Sprintf("line %d: %s", f.line, f.what), traffic.Warning)
 		}
 	}
-	w.header = m.HeaderText.With(w.adjusted(text))
+	w.header = m.HeaderText.With(w.hooked(w.adjusted(text)))
 	return nil
 }
 
@@ -305,26 +312,26 @@ func (w *writer) rangeDigits(what string, old, now Range) []digits {
 	return changes
 }
 
-// pack compresses a changed payload as it was compressed.
+// pack compresses a changed payload as it was compressed, or as the edit wants.
 func (w *writer) pack() error {
-	if len(w.splices) == 0 {
+	if len(w.splices) == 0 && !w.repacks() {
 		return nil
 	}
 	m := w.m
-	info := m.Inflated
+	method := w.method()
 	w.payload = w.inflated
-	if info.Method == "" {
+	if method == "" {
 		return nil
 	}
 	w.add("inflated", sizeWords(int64(len(m.wire.inflated))), sizeWords(int64(len(w.inflated))), "", traffic.None)
-	packed, err := deflate(w.inflated, info.Method, info.Level)
+	packed, err := deflate(w.inflated, method, w.level())
 	if err != nil {
 		return fmt.Errorf("compress payload: %w", err)
 	}
-	rest := m.wire.payload[int64(len(m.wire.payload))-info.Rest:]
+	rest := m.wire.payload[int64(len(m.wire.payload))-m.Inflated.Rest:]
 	w.payload = append(packed, rest...)
-	w.add(info.Method, sizeWords(int64(len(m.wire.payload))), sizeWords(int64(len(w.payload))),
-		fmt.Sprintf("compressed again, level as found: %d", info.Level), traffic.None)
+	w.add(method, sizeWords(int64(len(m.wire.payload))), sizeWords(int64(len(w.payload))),
+		fmt.Sprintf("compressed again, level as found: %d", w.level()), traffic.None)
 	return nil
 }
 

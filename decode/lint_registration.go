@@ -213,6 +213,23 @@ var negotiating = lint{
 	},
 }
 
+// NotInCapture is the reason that mpproxy replay --serve gives with 404.
+const NotInCapture = "Not in the capture"
+
+var notInCapture = lint{
+	kind: traffic.FindingKind{
+		Code: "http-not-in-capture", Severity: traffic.Warning,
+		Title:  "The capture that plays the management point has no answer to this request",
+		Why:    "No captured exchange has its kind, endpoint, method and target.",
+		Remedy: "Capture an agent that asks for it too, or look why this one does: mpproxy replay names the captured request that is nearest.",
+	},
+	check: func(c *checking) {
+		if c.isReply() && c.m.Status == 404 && c.Head.Reason() == NotInCapture {
+			c.found("head", 0, "answered by mpproxy replay --serve")
+		}
+	},
+}
+
 var toolAgent = lint{
 	kind: traffic.FindingKind{
 		Code: "msg-tool-agent", Ref: "L512", Severity: traffic.Info,

@@ -23,7 +23,7 @@ var lints = []*lint{
 	&otherClient, &badNetBIOS, &noClientID, &longValue,
 	// Registration.
 	&registrationPending, &registrationFailed, &registrationRefused, &notApproved, &certificateReset,
-	&noSigningCertificate, &confirmationWithoutID, &proxyUnnamed, &nameless, &negotiating, &toolAgent,
+	&noSigningCertificate, &confirmationWithoutID, &proxyUnnamed, &nameless, &negotiating, &notInCapture, &toolAgent,
 	// Policy.
 	&noPolicy, &badPolicySource, &userWithoutName, &policyUnsigned, &hashMismatch, &secretsOverHTTP,
 	&policyRefused, &foreignPolicyHost,

@@ -89,6 +89,7 @@ func TestAnswers(t *testing.T) {
 		{"gzip", "200 OK\r\nContent-Encoding: gzip", string(gz), pol, "get", "policy-body", "policy body v2.00, 146 B", ""},
 		{"download", "206 Partial Content\r\nContent-Range: bytes 0-4/99", "MZ\x90\x00\x03", dp, "other", "dp-content", "bytes 0-4/99", ""},
 		{"negotiate", "401 Unauthorized\r\nWWW-Authenticate: NTLM", "", Decode(get("CCM_POST /ccm_system_windowsauth/request"), Full), "empty", "http-error", "401 Unauthorized", "http-negotiate"},
+		{"replayed", "404 " + NotInCapture, "x", pol, "get", "http-error", "404 Not in the capture", "http-not-in-capture"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http/httputil"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +55,6 @@ type link struct {
 	timeout time.Duration
 	conn    net.Conn
 	in      *bufio.Reader
-	used    bool
 }
 
 // maxReply is how much of a reply's body is kept.
@@ -68,61 +68,73 @@ type reply struct {
 	size   int64
 }
 
-// do sends a request and reads its reply. On a connection that was used before
-// it tries once more, as the management point may have closed it meanwhile.
+// errLeft is for a connection that the management point closed while it was
+// not used, as servers do.
+var errLeft = errors.New("the management point has closed the connection")
+
+// do sends a request and reads its reply. It is sent again only when the
+// management point had left a connection that was kept open: what has been
+// answered in part, or not in time, may have had its effect.
 func (l *link) do(ctx context.Context, r *request) (*reply, error) {
-	again := l.used
+	kept := l.conn != nil
 	out, err := l.once(ctx, r)
-	if err != nil && again && ctx.Err() == nil && !errors.Is(err, ErrUnreachable) {
+	if kept && errors.Is(err, errLeft) && ctx.Err() == nil {
 		out, err = l.once(ctx, r)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+		err = fmt.Errorf("no whole reply within %v; --timeout waits longer", l.timeout)
 	}
 	return out, err
 }
 
-func (l *link) once(ctx context.Context, r *request) (_ *reply, err error) {
+func (l *link) once(ctx context.Context, r *request) (*reply, error) {
 	if err := l.open(ctx); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			l.close()
-		}
-	}()
-	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) })
+	conn := l.conn
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := l.conn.SetDeadline(time.Now().Add(l.timeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(l.timeout)); err != nil {
+		l.close()
 		return nil, err
 	}
-	l.used = true
 	sent := make(chan error, 1)
-	go func() { sent <- l.write(r) }()
+	go func() { sent <- write(conn, r) }()
 	method, _, _ := r.head.Request()
-	out, end, err := readReply(l.in, method)
-	if err != nil {
+	out, end, err := l.read(method)
+	if err != nil || end {
 		l.close() // the write must not wait for a management point that has left
-		if werr := <-sent; werr != nil {
-			err = errors.Join(err, werr)
-		}
-		return nil, fmt.Errorf("read the reply: %w", err)
 	}
-	if end {
-		l.close()
+	werr := <-sent
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the reply: %w", err), werr)
 	}
-	if err := <-sent; err != nil { // an answer came all the same, as to a body that is too large
+	if werr != nil { // an answer came all the same, as to a body that is too large
 		l.close()
 	}
 	return out, nil
+}
+
+// read reads a reply; errLeft when not a byte of one came before the end.
+func (l *link) read(method string) (*reply, bool, error) {
+	if _, err := l.in.Peek(1); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, false, err
+		}
+		return nil, false, fmt.Errorf("%w: %w", errLeft, err)
+	}
+	return readReply(l.in, method)
 }
 
 // writeStep is how much is written at once: a larger write would keep crypto/tls
 // from answering a renegotiation in the middle of a body.
 const writeStep = 16 << 10
 
-func (l *link) write(r *request) error {
+func write(conn net.Conn, r *request) error {
 	wire := r.wire()
 	for len(wire) > 0 {
 		n := min(len(wire), writeStep)
-		if _, err := l.conn.Write(wire[:n]); err != nil {
+		if _, err := conn.Write(wire[:n]); err != nil {
 			return fmt.Errorf("send the request: %w", err)
 		}
 		wire = wire[n:]
@@ -161,7 +173,7 @@ func (l *link) open(ctx context.Context) error {
 		}
 		conn = secure
 	}
-	l.conn, l.in, l.used = conn, bufio.NewReader(conn), false
+	l.conn, l.in = conn, bufio.NewReader(conn)
 	return nil
 }
 
@@ -181,6 +193,9 @@ func readReply(in *bufio.Reader, method string) (out *reply, end bool, err error
 			return nil, false, err
 		}
 		h := traffic.ParseHead(raw)
+		if !strings.HasPrefix(h.Start, "HTTP/") || h.Status() == 0 {
+			return nil, false, fmt.Errorf("what came is no reply of HTTP: %.60q", h.Start)
+		}
 		if s := h.Status(); s >= 100 && s < 200 && s != 101 {
 			continue
 		}

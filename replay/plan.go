@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,9 @@ type Plan struct {
 	Left []Left
 	// Notes are what is sent though it may not fit any more.
 	Notes []Left
+	// Signing and Certified are the agents by name that have signed, and that
+	// have shown a client certificate.
+	Signing, Certified []string
 
 	store *capture.Store
 	conns []*conn
@@ -39,8 +43,9 @@ type conn struct {
 	id traffic.ConnID
 	// agent tells agents apart: a name, a client id, or an address.
 	agent string
-	tls   bool
 	steps []step
+	// signing and certified say what the agent has proved.
+	signing, certified bool
 }
 
 // step is one exchange to be sent.
@@ -55,8 +60,12 @@ const maxReplayed = 256 << 20
 
 // Prepare plans the replay of what a filter lets pass.
 func Prepare(ctx context.Context, s *capture.Store, f *filter.Filter) (*Plan, error) {
-	p := &planner{plan: &Plan{store: s}, conns: map[traffic.ConnID]*conn{}, left: map[string]*Left{}, notes: map[string]*Left{}}
-	err := s.Scan(ctx, f, 0, capture.Newer, 0, func(rows []capture.Row, _ capture.Progress) bool {
+	cut, err := s.CutRequests(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("plan the replay: %w", err)
+	}
+	p := &planner{plan: &Plan{store: s}, cut: cut, conns: map[traffic.ConnID]*conn{}, left: map[string]*Left{}, notes: map[string]*Left{}}
+	err = s.Scan(ctx, f, 0, capture.Newer, 0, func(rows []capture.Row, _ capture.Progress) bool {
 		for _, r := range rows {
 			p.row(r)
 		}
@@ -72,13 +81,19 @@ func Prepare(ctx context.Context, s *capture.Store, f *filter.Filter) (*Plan, er
 }
 
 type planner struct {
-	plan        *Plan
+	plan *Plan
+	// cut are the exchanges whose requests are not whole.
+	cut         map[traffic.ExchangeID]bool
 	conns       map[traffic.ConnID]*conn
 	left, notes map[string]*Left
 }
 
 func (p *planner) row(r capture.Row) {
-	if why := cannot(r); why != "" {
+	why := cannot(r)
+	if why == "" && p.cut[r.ID] {
+		why = "cut short: the capture does not have the whole request"
+	}
+	if why != "" {
 		count(p.left, why, r.ID)
 		return
 	}
@@ -87,13 +102,15 @@ func (p *planner) row(r capture.Row) {
 	}
 	c := p.conns[r.Conn]
 	if c == nil {
-		c = &conn{id: r.Conn, tls: r.TLS != ""}
+		c = &conn{id: r.Conn}
 		p.conns[r.Conn] = c
 		p.plan.conns = append(p.plan.conns, c)
 	}
 	if c.agent == "" {
 		c.agent = strings.ToUpper(cmp.Or(r.Agent, r.Client))
 	}
+	c.signing = c.signing || r.Auth == "self" || r.Auth == "cert" && r.Method == "CCM_POST"
+	c.certified = c.certified || r.Auth == "cert"
 	ended := r.Ended
 	if ended.IsZero() {
 		ended = r.Begun
@@ -150,13 +167,20 @@ func odd(r capture.Row) string {
 }
 
 func (p *planner) done() *Plan {
-	agents := map[string]bool{}
+	agents, signing, certified := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, c := range p.plan.conns {
 		if c.agent == "" {
 			c.agent = fmt.Sprintf("CONNECTION %d", c.id)
 		}
 		agents[c.agent] = true
+		if c.signing {
+			signing[c.agent] = true
+		}
+		if c.certified {
+			certified[c.agent] = true
+		}
 	}
+	p.plan.Signing, p.plan.Certified = slices.Sorted(maps.Keys(signing)), slices.Sorted(maps.Keys(certified))
 	p.plan.Agents, p.plan.Conns = len(agents), len(p.plan.conns)
 	p.plan.Left, p.plan.Notes = sorted(p.left), sorted(p.notes)
 	return p.plan

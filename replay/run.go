@@ -92,6 +92,9 @@ func (p *Plan) Run(ctx context.Context, opts Options, visit func(Played) error) 
 	r.slots = make(chan struct{}, r.AtOnce)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	sending, end := later(ctx)
+	defer end()
+	r.sending = sending
 	done := make(chan error, 1)
 	go func() {
 		done <- r.agents(ctx)
@@ -112,14 +115,33 @@ func (p *Plan) Run(ctx context.Context, opts Options, visit func(Played) error) 
 	return err
 }
 
+// grace is how long what is under way may take to its end when a replay is
+// stopped: what has been answered is not sent again by one that goes on.
+const grace = 5 * time.Second
+
+// later is a context that ends some time after another one.
+func later(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(grace):
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() { stop(); cancel() }
+}
+
 // runner is a replay under way.
 type runner struct {
 	plan *Plan
 	Options
-	slots  chan struct{}
-	played chan Played
-	begun  time.Time
-	first  time.Time
+	// sending ends when what is under way has to be given up.
+	sending context.Context //nolint:containedctx // a second one, for the end
+	slots   chan struct{}
+	played  chan Played
+	begun   time.Time
+	first   time.Time
 }
 
 // agent is one agent of the replay.
@@ -188,11 +210,6 @@ func (r *runner) agent(ctx context.Context, a *agent) error {
 	})
 	group, ctx := errgroup.WithContext(ctx)
 	queues := map[*conn]chan step{}
-	defer func() {
-		for _, q := range queues {
-			close(q)
-		}
-	}()
 	left := map[*conn]int{}
 	for _, t := range turns {
 		left[t.conn]++
@@ -214,11 +231,11 @@ func (r *runner) agent(ctx context.Context, a *agent) error {
 			delete(queues, t.conn)
 		}
 	}
-	for c, q := range queues {
+	for _, q := range queues {
 		close(q)
-		delete(queues, c)
 	}
-	return errors.Join(group.Wait(), failed)
+	// A connection's error comes first: it is why the others were stopped.
+	return cmp.Or(group.Wait(), failed)
 }
 
 // free waits until a step may begin: by the agent's order, and by the clock.
@@ -257,20 +274,17 @@ func (r *runner) connection(ctx context.Context, a *agent, c *conn, steps <-chan
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		one, err := r.step(ctx, a, l, s)
+		if ctx.Err() != nil {
+			<-r.slots
+			return ctx.Err()
+		}
+		one, err := r.step(r.sending, a, l, s)
 		<-r.slots
 		a.order.end(s.ended)
 		if err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		select {
-		case r.played <- one:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		r.played <- one // always taken: Run reads to the end
 	}
 	return nil
 }
@@ -318,6 +332,9 @@ func (r *runner) step(ctx context.Context, a *agent, l *link, s step) (Played, e
 	start := r.Now()
 	rep, err := l.do(ctx, req)
 	out.Took = r.Now().Sub(start)
+	if err != nil && ctx.Err() != nil {
+		return out, ctx.Err()
+	}
 	if errors.Is(err, ErrUnreachable) {
 		return out, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -135,9 +136,12 @@ func (s *Server) connection(ctx context.Context, conn net.Conn) {
 		}
 		var out []byte
 		if s.Native && !certified(conn) {
-			out = plainReply(403, "mpproxy replay: this management point demands a client certificate, and the agent has shown none (403.7)")
+			out = plainReply(403, http.StatusText(403), "mpproxy replay: this management point demands a client certificate, and the agent has shown none (403.7)")
 		} else if out, who, err = s.answer(ctx, who, req); err != nil {
-			out = plainReply(500, "mpproxy replay: "+err.Error())
+			out = plainReply(500, http.StatusText(500), "mpproxy replay: "+err.Error())
+		}
+		if method, _, _ := req.head.Request(); method == "HEAD" {
+			out = onlyHead(out)
 		}
 		if _, err := conn.Write(out); err != nil || req.last {
 			return
@@ -206,11 +210,17 @@ func (s *Server) answer(ctx context.Context, who string, r *live) (out []byte, a
 	item := compare.Item{Kind: m.Kind, Endpoint: m.Endpoint, Method: method, Target: target}
 	captured, n, client := s.part(who, m, item)
 	id, found := s.index.find(item, captured, n)
-	if !found {
-		s.Unknown(Unknown{Agent: who, Method: method, Target: target, Kind: m.Kind, Nearest: s.index.nearest(item)})
-		return plainReply(404, "mpproxy replay: no captured exchange answers "+method+" "+target), who, nil
+	if !found && method == "HEAD" {
+		// What a GET brings says what a HEAD does.
+		item.Method = "GET"
+		id, found = s.index.find(item, captured, n)
 	}
-	out, err = s.fit(ctx, id, m, method, client)
+	if !found {
+		item.Method = method
+		s.Unknown(Unknown{Agent: who, Method: method, Target: target, Kind: m.Kind, Nearest: s.index.nearest(item)})
+		return plainReply(404, decode.NotInCapture, "mpproxy replay: no captured exchange answers "+method+" "+target), who, nil
+	}
+	out, err = s.fit(ctx, id, m, method, r.head, client)
 	return out, who, err
 }
 
@@ -268,7 +278,7 @@ func (s *Server) cast(who string) string {
 }
 
 // fit makes a captured reply fit a live request.
-func (s *Server) fit(ctx context.Context, id traffic.ExchangeID, m *decode.Message, method, client string) ([]byte, error) {
+func (s *Server) fit(ctx context.Context, id traffic.ExchangeID, m *decode.Message, method string, asked traffic.Head, client string) ([]byte, error) {
 	src, err := s.store.Source(ctx, id, traffic.Reply, false)
 	if err != nil {
 		return nil, fmt.Errorf("read the reply of exchange %d: %w", id, err)
@@ -284,7 +294,37 @@ func (s *Server) fit(ctx context.Context, id traffic.ExchangeID, m *decode.Messa
 	if fitted, ok := s.message(src.Head, body, was, m, client); ok {
 		body = fitted
 	}
-	return s.wire(src.Head, body, method), nil
+	head := src.Head
+	if coding := head.Get("Content-Encoding"); coding != "" && !accepts(asked, coding) {
+		if plain, err := gunzip(coding, body); err == nil {
+			body = plain
+			head.Fields = slices.DeleteFunc(slices.Clone(head.Fields), func(f traffic.Field) bool { return strings.EqualFold(f.Name, "Content-Encoding") })
+		}
+	}
+	return s.wire(head, body, method == "HEAD" && src.Size == 0), nil
+}
+
+// accepts tells whether a request takes a content coding.
+func accepts(h traffic.Head, coding string) bool {
+	for part := range strings.SplitSeq(h.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(part, ";")
+		if name = strings.TrimSpace(name); strings.EqualFold(name, coding) || name == "*" {
+			return strings.ReplaceAll(weight, " ", "") != "q=0"
+		}
+	}
+	return false
+}
+
+// gunzip takes gzip off a body.
+func gunzip(coding string, body []byte) ([]byte, error) {
+	if !strings.EqualFold(coding, "gzip") && !strings.EqualFold(coding, "x-gzip") {
+		return nil, fmt.Errorf("content coding %q is not known", coding)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, maxLive))
 }
 
 // message fits the texts of a reply; false when it has none.
@@ -314,12 +354,16 @@ func (s *Server) message(head traffic.Head, body []byte, was, m *decode.Message,
 			edit.Text = &text
 		}
 	}
+	if packed := m.WantsPackedReply(); packed != was.WantsPackedReply() && !strings.Contains(header, "PayloadSignature") {
+		edit.Compress = &packed
+	}
 	fitted, _, err := reply.Edit(edit)
 	return fitted, err == nil
 }
 
-// wire is a reply as it is sent.
-func (s *Server) wire(h traffic.Head, body []byte, method string) []byte {
+// wire is a reply as it is sent. bodiless is true for the captured reply to a
+// HEAD: its length is that of what was asked about.
+func (s *Server) wire(h traffic.Head, body []byte, bodiless bool) []byte {
 	var b bytes.Buffer
 	b.WriteString(h.Start + "\r\n")
 	length := false
@@ -331,7 +375,7 @@ func (s *Server) wire(h traffic.Head, body []byte, method string) []byte {
 		case "content-length":
 			length = true
 			n := strconv.Itoa(len(body))
-			if method == "HEAD" {
+			if bodiless {
 				n = f.Value
 			}
 			b.WriteString(f.Name + ": " + n + "\r\n")
@@ -339,22 +383,26 @@ func (s *Server) wire(h traffic.Head, body []byte, method string) []byte {
 			b.WriteString(f.Name + ": " + f.Value + "\r\n")
 		}
 	}
-	status := h.Status()
-	bodiless := method == "HEAD" || status == 204 || status == 304
-	if !length && !bodiless {
+	if status := h.Status(); !length && status != 204 && status != 304 {
 		b.WriteString("Content-Length: " + strconv.Itoa(len(body)) + "\r\n")
 	}
 	b.WriteString("\r\n")
-	if !bodiless {
-		b.Write(body)
-	}
+	b.Write(body)
 	return b.Bytes()
 }
 
+// onlyHead is a reply without its body.
+func onlyHead(reply []byte) []byte {
+	if i := bytes.Index(reply, []byte("\r\n\r\n")); i >= 0 {
+		return reply[:i+4]
+	}
+	return reply
+}
+
 // plainReply is an answer of our own.
-func plainReply(status int, sentence string) []byte {
+func plainReply(status int, reason, sentence string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s\r\n",
-		status, http.StatusText(status), len(sentence)+2, sentence)
+		status, reason, len(sentence)+2, sentence)
 }
 
 // nearest is a captured request of the same method that begins like another

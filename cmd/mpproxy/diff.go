@@ -103,6 +103,8 @@ type verdict struct {
 	reports []diff.Report
 	sum     diff.Summary
 	replies bool
+	// differed counts what differed before this run, of a replay that goes on.
+	differed int
 	// junit is the file under way that becomes junitPath; nil writes none.
 	junit     *os.File
 	junitPath string
@@ -179,7 +181,7 @@ func (v *verdict) end(err error) error {
 	if err != nil {
 		return quietPipe(err)
 	}
-	if v.sum.Differ() {
+	if v.sum.Differ() || v.differed > 0 {
 		return &exit{code: exitDiffers, err: errors.New("")}
 	}
 	return nil

@@ -22,12 +22,16 @@ type journal struct {
 	w     *bufio.Writer
 	done  map[traffic.ExchangeID]bool
 	given []replay.Given
+	// differed is how many of those that are done did not come out the same.
+	differed int
 }
 
 // entry is a line of a journal.
 type entry struct {
 	ID    traffic.ExchangeID `json:"id"`
 	Given []replay.Given     `json:"given,omitempty"`
+	// Differs makes the exit code that of the whole replay.
+	Differs bool `json:"differs,omitempty"`
 }
 
 // journal opens the journal of this capture and management point: the former
@@ -78,6 +82,9 @@ func (j *journal) read() error {
 		}
 		j.done[l.ID] = true
 		j.given = append(j.given, l.Given...)
+		if l.Differs {
+			j.differed++
+		}
 	}
 	return lines.Err()
 }
@@ -87,7 +94,7 @@ func (j *journal) skip(id traffic.ExchangeID) bool { return j.done[id] }
 // note writes an exchange down at once, since the replay may be stopped at any
 // time.
 func (j *journal) note(p replay.Played) error {
-	if err := json.NewEncoder(j.w).Encode(entry{p.A.ID, p.Given}); err != nil {
+	if err := json.NewEncoder(j.w).Encode(entry{p.A.ID, p.Given, !p.Same()}); err != nil {
 		return fmt.Errorf("journal of the replay: %w", err)
 	}
 	return j.w.Flush()

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,7 +69,11 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 	if c.Serve != "" {
 		return c.serve(ctx, e, s, f)
 	}
-	opts, err := c.options()
+	certs, keys, err := c.keyrings()
+	if err != nil {
+		return usage(err, "")
+	}
+	opts, err := c.options(certs, keys)
 	if err != nil {
 		return usage(err, "")
 	}
@@ -76,7 +81,7 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	c.say(e.stderr, plan)
+	c.say(e.stderr, plan, certs, keys)
 	if c.DryRun {
 		return nil
 	}
@@ -84,23 +89,41 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 }
 
 // say tells what will be sent, what cannot be first.
-func (c *replayCommand) say(w io.Writer, p *replay.Plan) {
+func (c *replayCommand) say(w io.Writer, p *replay.Plan, certs, keys keyring) {
 	for _, l := range p.Left {
 		fmt.Fprintf(w, "not replayed: %d × %s (such as %d)\n", l.Count, l.Why, l.Example)
 	}
 	for _, l := range p.Notes {
 		fmt.Fprintf(w, "note: %d × %s (such as %d)\n", l.Count, l.Why, l.Example)
 	}
-	fmt.Fprintf(w, "%d exchanges of %d agents on %d connections to %s, speed %s\n", p.Exchanges, p.Agents, p.Conns, c.To, c.Speed)
-	if c.SigningKey == "" {
-		fmt.Fprintln(w, "no --signing-key: what is signed is sent as it was captured, with its client id and times; the management point may refuse it")
+	fmt.Fprintf(w, "%s of %s on %s to %s, speed %s\n",
+		plural(int64(p.Exchanges), "exchange"), plural(int64(p.Agents), "agent"), plural(int64(p.Conns), "connection"), c.To, c.Speed)
+	if without := keys.without(p.Signing); without != "" {
+		fmt.Fprintf(w, "no signing key for %s: what is signed is sent as it was captured, with its client id and times; the management point may refuse it (--signing-key)\n", without)
+	}
+	if without := certs.without(p.Certified); without != "" && strings.HasPrefix(c.To, "https:") {
+		fmt.Fprintf(w, "no client certificate for %s, which showed one in the capture (--client-cert)\n", without)
 	}
 }
 
-func (c *replayCommand) options() (o replay.Options, err error) {
+// keyrings reads the keys that were given.
+func (c *replayCommand) keyrings() (certs, keys keyring, err error) {
+	if certs, err = readKeyring(c.ClientCert, c.PasswordFile); err != nil {
+		return certs, keys, fmt.Errorf("--client-cert: %w", err)
+	}
+	if keys, err = readKeyring(c.SigningKey, c.PasswordFile); err != nil {
+		return certs, keys, fmt.Errorf("--signing-key: %w", err)
+	}
+	return certs, keys, keys.allRSA()
+}
+
+func (c *replayCommand) options(certs, keys keyring) (o replay.Options, err error) {
 	t, err := proxy.ParseTarget(c.To)
 	if err != nil {
-		return o, err
+		return o, fmt.Errorf("--to: %w", err)
+	}
+	if c.AtOnce < 0 || c.Timeout < 0 {
+		return o, errors.New("--at-once and --timeout cannot be less than nothing")
 	}
 	o = replay.Options{
 		Target:  replay.Target{Host: t.Host, Port: t.Port, TLS: t.TLS, Address: c.Connect},
@@ -112,26 +135,19 @@ func (c *replayCommand) options() (o replay.Options, err error) {
 		o.TLS.MaxVersion = tls.VersionTLS13
 	}
 	if c.Speed != "max" {
-		if o.Speed, err = strconv.ParseFloat(c.Speed, 64); err != nil || o.Speed <= 0 {
-			return o, fmt.Errorf("speed %q: write 1, 10 or max", c.Speed)
+		o.Speed, err = strconv.ParseFloat(c.Speed, 64)
+		if err != nil || !(o.Speed > 0) || math.IsInf(o.Speed, 0) {
+			return o, fmt.Errorf("--speed %q: write how many times as fast, such as 1 or 10, or max", c.Speed)
 		}
 	}
 	if c.UpstreamCA != "" {
 		if o.TLS.RootCAs, err = pki.LoadPool(c.UpstreamCA); err != nil {
-			return o, err
+			return o, fmt.Errorf("--upstream-ca: %w", err)
 		}
 	}
-	certs, err := readKeyring(c.ClientCert, c.PasswordFile)
-	if err != nil {
-		return o, fmt.Errorf("--client-cert: %w", err)
-	}
 	o.Certificate = certs.of
-	keys, err := readKeyring(c.SigningKey, c.PasswordFile)
-	if err != nil {
-		return o, fmt.Errorf("--signing-key: %w", err)
-	}
 	o.Signer = func(agent string) *decode.Signer { return signerOf(keys.of(agent)) }
-	return o, keys.allRSA()
+	return o, nil
 }
 
 func signerOf(c *tls.Certificate) *decode.Signer {
@@ -203,6 +219,25 @@ func (k keyring) of(agent string) *tls.Certificate {
 	return k.all
 }
 
+// without names the agents that have no key, "" when all have one.
+func (k keyring) without(agents []string) string {
+	var none []string
+	for _, name := range agents {
+		if k.of(name) == nil {
+			none = append(none, name)
+		}
+	}
+	switch n := len(none); {
+	case n == 0:
+		return ""
+	case n > 1 && n == len(agents):
+		return fmt.Sprintf("all %d agents", n)
+	case n > 3:
+		return fmt.Sprintf("%d of %d agents (such as %s)", n, len(agents), none[0])
+	}
+	return strings.Join(none, ", ")
+}
+
 // allRSA refuses keys that ConfigMgr does not sign with.
 func (k keyring) allRSA() error {
 	for name, c := range k.byName {
@@ -227,7 +262,10 @@ func (c *replayCommand) play(ctx context.Context, e *env, plan *replay.Plan, opt
 	if err != nil {
 		return v.end(err)
 	}
-	opts.Skip, opts.Given = journal.skip, journal.given
+	opts.Skip, opts.Given, v.differed = journal.skip, journal.given, journal.differed
+	if c.Resume {
+		fmt.Fprintf(e.stderr, "going on after %s, of which %d differed\n", plural(int64(len(journal.done)), "exchange"), journal.differed)
+	}
 	report, clear := e.progress("replaying")
 	sum := tally{made: map[string]int{}, unsigned: map[string]int{}}
 	err = plan.Run(ctx, opts, func(p replay.Played) error {
@@ -239,10 +277,10 @@ func (c *replayCommand) play(ctx context.Context, e *env, plan *replay.Plan, opt
 		return c.take(e, v, p)
 	})
 	clear()
-	stopped := errors.Is(err, context.Canceled)
+	sent := sum.sent + len(journal.done)
 	err = errors.Join(err, journal.close(err == nil))
-	if stopped {
-		fmt.Fprintf(e.stderr, "stopped after %d of %d exchanges; go on with --resume\n", sum.sent, plan.Exchanges)
+	if err != nil && sent > 0 {
+		fmt.Fprintf(e.stderr, "stopped after %d of %d exchanges; go on with --resume\n", sent, plan.Exchanges)
 	}
 	if errors.Is(err, replay.ErrUnreachable) {
 		return v.end(&exit{exitUnreachable, err, "mpproxy doctor " + c.To + " finds out why."})
@@ -336,7 +374,7 @@ func (t *tally) say(w io.Writer) {
 		fmt.Fprintf(w, "%s: %s\n", list.words, strings.Join(parts, ", "))
 	}
 	if t.failed > 0 {
-		fmt.Fprintf(w, "%d exchanges got no reply\n", t.failed)
+		fmt.Fprintf(w, "%s got no reply\n", plural(int64(t.failed), "exchange"))
 	}
 }
 
@@ -346,7 +384,7 @@ func (t *tally) say(w io.Writer) {
 func replayOne(s *capture.Store) func(context.Context, traffic.ExchangeID, string) (diff.Outcome, []string, error) {
 	return func(ctx context.Context, id traffic.ExchangeID, url string) (out diff.Outcome, notes []string, err error) {
 		c := &replayCommand{To: url, Speed: "max", Timeout: time.Minute, UpstreamTLSMax: "1.2"}
-		opts, err := c.options()
+		opts, err := c.options(keyring{}, keyring{})
 		if err != nil {
 			return out, nil, err
 		}

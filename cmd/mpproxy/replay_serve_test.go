@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -76,6 +78,7 @@ func TestReplayServe(t *testing.T) {
 				mustBeRefused(t, "https://"+p.addr+"/SMS_MP/.sms_aut?MPLIST")
 			} else {
 				mustBeUnknown(t, scheme+p.addr+"/nobody/asks/this")
+				mustHaveLength(t, scheme+p.addr+"/SMS_MP/.sms_aut?MPLIST")
 			}
 			if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
@@ -88,6 +91,11 @@ func TestReplayServe(t *testing.T) {
 			}
 			if !l.native && !strings.Contains(said, "not in the capture: ") {
 				t.Errorf("it did not say what was missing: %s", said)
+			}
+			var found bytes.Buffer
+			run([]string{"ls", live, "finding:http-not-in-capture"}, &env{strings.NewReader(""), &found, io.Discard, os.Getenv})
+			if !l.native && strings.Count(found.String(), "\n") != 2 {
+				t.Errorf("what was not in the capture is no finding of the live one: %s", found.String())
 			}
 			if code := runQuietly(t, "check", live); code != 0 {
 				t.Errorf("the live capture is damaged: %d", code)
@@ -106,6 +114,25 @@ func mustBeUnknown(t *testing.T, url string) {
 	body, _ := io.ReadAll(reply.Body)
 	if reply.StatusCode != 404 || !strings.Contains(string(body), "no captured exchange answers GET /nobody/asks/this") {
 		t.Errorf("%d %s", reply.StatusCode, body)
+	}
+}
+
+// mustHaveLength asks only for the head of what agents have asked for whole; one
+// that is unknown has no body either, and the connection goes on.
+func mustHaveLength(t *testing.T, url string) {
+	t.Helper()
+	for _, want := range []struct {
+		url    string
+		status int
+	}{{url + "9", 404}, {url, 200}} {
+		reply, err := http.Head(want.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply.Body.Close()
+		if reply.StatusCode != want.status || reply.ContentLength < 20 {
+			t.Errorf("HEAD %s: %d, length %d", want.url, reply.StatusCode, reply.ContentLength)
+		}
 	}
 }
 

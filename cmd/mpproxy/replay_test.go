@@ -129,11 +129,23 @@ func TestReplayWithoutKeys(t *testing.T) {
 	var out, errs bytes.Buffer
 	run([]string{"replay", l.file, "--to", "http://mp01.lab.example", "--connect", address}, &env{strings.NewReader(""), &out, &errs, func(string) string { return l.dir }})
 	said := errs.String()
-	if first, _, _ := strings.Cut(said, "made fresh"); !strings.Contains(first, "no --signing-key") {
+	if first, _, _ := strings.Cut(said, "made fresh"); !strings.Contains(first, "no signing key for WS-0001: ") {
 		t.Errorf("not said before: %s", said)
 	}
 	if !strings.Contains(said, "sent as captured, so it may not verify: ") || strings.Contains(said, "× signature") {
 		t.Errorf("%s", said)
+	}
+}
+
+// A folder that lacks an agent's key is no folder of all keys.
+func TestReplayWithoutOneKey(t *testing.T) {
+	l := liveOnce(t, "native", "3")
+	if err := os.Remove(filepath.Join(l.keys, "WS-0002.pem")); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := l.replayTo(t, "127.0.0.1:1", "--dry-run")
+	if code != 0 || !strings.Contains(errs, "no signing key for WS-0002: ") || !strings.Contains(errs, "no client certificate for WS-0002, ") {
+		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
 
@@ -215,7 +227,7 @@ func TestReplayResumes(t *testing.T) {
 	}
 	if err := each(t.Context(), s, f, 0, func(r capture.Row) error {
 		n++
-		return json.NewEncoder(&lines).Encode(entry{ID: r.ID})
+		return json.NewEncoder(&lines).Encode(entry{ID: r.ID, Differs: n == 1})
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +236,9 @@ func TestReplayResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := total(site.Stats().Exchanges)
-	if code, out, errs := l.replayTo(t, address, "--resume"); code != 0 && code != exitDiffers {
-		t.Fatalf("exit code %d\n%s\n%s", code, out, errs)
+	code, out, errs := l.replayTo(t, address, "--resume")
+	if code != exitDiffers || !strings.Contains(out, ", 0 different") || !strings.Contains(errs, ", of which 1 differed") {
+		t.Fatalf("what differed before it was stopped counts: exit code %d\n%s\n%s", code, out, errs)
 	}
 	all, err := s.Count(t.Context(), &filter.Filter{})
 	if err != nil {
