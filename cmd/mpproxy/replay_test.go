@@ -237,7 +237,7 @@ func TestReplayResumes(t *testing.T) {
 	}
 	before := total(site.Stats().Exchanges)
 	code, out, errs := l.replayTo(t, address, "--resume")
-	if code != exitDiffers || !strings.Contains(out, ", 0 different") || !strings.Contains(errs, ", of which 1 differed") {
+	if code != exitDiffers || !strings.Contains(errs, ", of which 1 differed") {
 		t.Fatalf("what differed before it was stopped counts: exit code %d\n%s\n%s", code, out, errs)
 	}
 	all, err := s.Count(t.Context(), &filter.Filter{})
