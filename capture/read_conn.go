@@ -51,13 +51,17 @@ type ConnRow struct {
 	// Conn has neither handshakes nor findings.
 	traffic.Conn
 	// AgentTLS and UpstreamTLS are the versions agreed on, "1.2"; "" without
-	// TLS or when the handshake failed.
+	// TLS, when the handshake failed, and when TLS was passed through.
 	AgentTLS, UpstreamTLS string
-	// Handshakes is how many were made, Failed how many of them failed.
+	// Handshakes is how many were made, Failed how many of them failed: one that
+	// was passed through when its exchange has an error. Passed is true where
+	// there is one.
 	Handshakes, Failed int
-	// Exchanges is how many it carried, Sev the worst finding about it.
-	Exchanges int64
-	Sev       traffic.Severity
+	Passed             bool
+	// Exchanges is how many it carried, Sev the worst finding about it or one of
+	// them, OwnSev the worst about itself.
+	Exchanges   int64
+	Sev, OwnSev traffic.Severity
 }
 
 const connColumns = `SELECT c.id, l.text, m.text, c.agent, u.text, c.opened_us, c.closed_us,
@@ -65,7 +69,9 @@ const connColumns = `SELECT c.id, l.text, m.text, c.agent, u.text, c.opened_us, 
 		c.upstream_address, c.upstream_in, c.upstream_out, ue.text, c.upstream_ended_us, c.upstream_err, ut.text, c.upstream_after, c.sev,
 		(SELECT count(*) FROM handshake h WHERE h.conn = c.id),
 		(SELECT count(*) FROM handshake h WHERE h.conn = c.id AND h.version IS NULL AND NOT h.passed),
-		(SELECT count(*) FROM list x WHERE x.conn = c.id)
+		EXISTS (SELECT 1 FROM handshake h WHERE h.conn = c.id AND h.passed),
+		(SELECT count(*) FROM list x WHERE x.conn = c.id),
+		max(c.sev, ifnull((SELECT max(x.sev) FROM list x WHERE x.conn = c.id), 0))
 	FROM conn c JOIN name l ON l.id = c.listener JOIN name m ON m.id = c.mode JOIN name u ON u.id = c.upstream
 		JOIN name ae ON ae.id = c.agent_end JOIN name ue ON ue.id = c.upstream_end
 		JOIN name at ON at.id = c.agent_tls JOIN name ut ON ut.id = c.upstream_tls`
@@ -76,8 +82,11 @@ func scanConn(rows *sql.Rows) (c ConnRow, err error) {
 	var agentAfter, upstreamAfter sql.NullString
 	err = rows.Scan(&c.ID, &c.Listener, &c.Mode, &c.Agent, &c.Upstream, &opened, &closed,
 		&a.Address, &a.BytesIn, &a.BytesOut, &a.End, &agentEnded, &a.Err, &c.AgentTLS, &agentAfter,
-		&u.Address, &u.BytesIn, &u.BytesOut, &u.End, &upstreamEnded, &u.Err, &c.UpstreamTLS, &upstreamAfter, &c.Sev,
-		&c.Handshakes, &c.Failed, &c.Exchanges)
+		&u.Address, &u.BytesIn, &u.BytesOut, &u.End, &upstreamEnded, &u.Err, &c.UpstreamTLS, &upstreamAfter, &c.OwnSev,
+		&c.Handshakes, &c.Failed, &c.Passed, &c.Exchanges, &c.Sev)
+	if c.Passed && c.Sev == traffic.Error {
+		c.Failed++
+	}
 	c.Opened, c.Closed = instant(opened), instant(closed)
 	a.EndedAt, u.EndedAt = instant(agentEnded), instant(upstreamEnded)
 	a.After, u.After = unpacked[traffic.Afterwards](agentAfter), unpacked[traffic.Afterwards](upstreamAfter)

@@ -73,7 +73,7 @@ var (
 		Code: "tls-agent-handshake-failed", Severity: traffic.Error,
 		Title:  "TLS with the agent failed",
 		Why:    "No request could be sent on this connection.",
-		Remedy: "See the handshake of the agent leg. Most often the agent does not trust mpproxy's CA: import it into the computer's root store.",
+		Remedy: "See the handshake of the agent leg. Most often the agent does not trust the authority of the certificate that it was shown, mpproxy's or, where TLS is passed through, the management point's: import it into the computer's root store.",
 	}
 	upstreamUnverified = traffic.FindingKind{
 		Code: "upstream-unverified", Severity: traffic.Warning,

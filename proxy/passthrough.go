@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 
+	"mpproxy/internal/tlsrecord"
 	"mpproxy/traffic"
 )
 
@@ -29,6 +30,7 @@ func (c *connection) staysSealed() bool {
 func (c *connection) passThrough(ctx context.Context, t Target, head traffic.Head, evidence *tap) {
 	c.keepRecords(evidence, traffic.AgentSide)
 	evidence.keep()
+	c.agent.evidence = evidence
 	hs := &traffic.Handshake{Side: traffic.AgentSide, PassedThrough: true}
 	if len(c.l.Routes) > 0 && c.l.Mode == Reverse {
 		t = c.l.upstreamFor(c.helloName())
@@ -38,9 +40,25 @@ func (c *connection) passThrough(ctx context.Context, t Target, head traffic.Hea
 	_ = c.relayTo(ctx, t, r) // its failure is recorded
 	hs.Ended = c.s.Now()
 	if evidence.taken(hs); len(hs.In) > 0 {
-		c.agent.evidence = evidence
 		c.facts.AgentLeg.Handshake = c.tell(hs)
 	}
+}
+
+// findStopped says of TLS that was passed through, and stopped in its
+// handshake, how it did: the list has to show who could not get in.
+func (r *relay) findStopped(f *flight) {
+	in, out := r.agent.evidence.first()
+	if len(in) == traffic.HandshakeLimit || len(out) == traffic.HandshakeLimit {
+		return // the rest of the handshake may be behind that
+	}
+	words := stoppedIn(tlsrecord.Parse(in, out), r.agentLeft.Load())
+	if words == "" {
+		return
+	}
+	why := found(&agentTLS, traffic.Both, words)
+	why.Leg = traffic.AgentSide
+	f.find(why)
+	f.requestErr = words
 }
 
 // maxRefusals is how many agents are remembered to have refused us.

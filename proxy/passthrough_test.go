@@ -35,8 +35,40 @@ func TestPassthrough(t *testing.T) {
 			if !bytes.Contains(h.In, []byte("mp01.lab.example")) {
 				t.Error("the agent's hello was not kept")
 			}
-			if len(xs) != 1 || xs[0].Fate != traffic.Tunneled || conn.UpstreamLeg.Handshake != nil || len(conn.Findings) > 0 {
+			if len(xs) != 1 || xs[0].Fate != traffic.Tunneled || len(xs[0].Findings) > 0 || conn.UpstreamLeg.Handshake != nil || len(conn.Findings) > 0 {
 				t.Errorf("exchanges %+v, findings %v", xs, conn.Findings)
+			}
+		})
+	}
+}
+
+// A handshake that stops between agent and management point is a row that says
+// so: in a long list nobody would find the agent that cannot get in.
+func TestPassthroughStopped(t *testing.T) {
+	_, siteMint, siteRoots := authority(t)
+	target := startTLS(t, &tls.Config{Certificates: []tls.Certificate{*mustLeaf(t, siteMint, "mp01.lab.example")}, MinVersion: tls.VersionTLS12})
+	_, _, others := authority(t)
+	for _, c := range []struct {
+		name  string
+		agent *tls.Config
+		want  string
+	}{
+		{"distrusts", &tls.Config{RootCAs: others, MaxVersion: tls.VersionTLS12}, "bad_certificate (42), alert of the agent"},
+		{"distrusts, TLS 1.3", &tls.Config{RootCAs: others}, "ended by the agent after the server's messages"},
+		{"too old", &tls.Config{RootCAs: siteRoots, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, "protocol_version (70), alert of the management point"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sink := newMemory()
+			_, addr := start(t, Config{Listeners: []Listener{{Upstream: target, TLS: Passthrough}}, Sink: sink})
+			c.agent.ServerName = "mp01.lab.example"
+			raw := dial(t, addr)
+			if tls.Client(raw, c.agent).Handshake() == nil {
+				t.Fatal("the handshake did not fail")
+			}
+			raw.Close()
+			_, xs := sink.conn(t, 1)
+			if len(xs) != 1 || xs[0].Err != c.want || len(xs[0].Findings) != 1 || xs[0].Findings[0].Evidence != c.want {
+				t.Errorf("recorded %+v, want one exchange that says %q", xs, c.want)
 			}
 		})
 	}

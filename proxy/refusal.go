@@ -36,10 +36,35 @@ func whyNotIn(hs *traffic.Handshake) string {
 // clearAlert is the agent's fatal alert that anybody can read, by name and
 // number.
 func clearAlert(hs *traffic.Handshake) string {
-	for _, m := range tlsrecord.Parse(hs.In, hs.Out).Client.Alerts() {
+	return fatalIn(&tlsrecord.Parse(hs.In, hs.Out).Client)
+}
+
+func fatalIn(s *tlsrecord.Stream) string {
+	for _, m := range s.Alerts() {
 		if a, clear := m.Body.(*tlsrecord.Alert); clear && a.Level == tlsrecord.Fatal {
 			return fmt.Sprintf("%s (%d)", a.Code, a.Code)
 		}
 	}
 	return ""
+}
+
+// stoppedIn says in a few words how a handshake between an agent and a
+// management point stopped; "" when it came to its end, or never began. Who
+// ended the connection first did it, unless the agent had said what looks like
+// an alert: then the management point did no more than follow.
+func stoppedIn(t *tlsrecord.Transcript, agentLeft bool) string {
+	if t.ClientHello() == nil || t.Stage() >= tlsrecord.StageFinished {
+		return ""
+	}
+	if name := fatalIn(&t.Client); name != "" {
+		return name + ", alert of the agent"
+	}
+	if name := fatalIn(&t.Server); name != "" {
+		return name + ", alert of the management point"
+	}
+	who := "the management point"
+	if said := t.Client.Messages; agentLeft || said[len(said)-1].Guess == tlsrecord.MaybeAlert {
+		who = "the agent"
+	}
+	return "ended by " + who + " " + t.Stage().String()
 }

@@ -228,6 +228,9 @@ func (r *relay) half(f *flight) {
 	if f.halves.Add(-1) > 0 {
 		return
 	}
+	if r.sealed != nil {
+		r.findStopped(f)
+	}
 	r.c.over(f)
 	r.flying.Done()
 	if r.open.Add(-1) == 0 {

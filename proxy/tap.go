@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -69,6 +70,13 @@ func (t *tap) taken(hs *traffic.Handshake) {
 	hs.Began = t.began
 	hs.In, hs.Out, hs.InMarks, hs.OutMarks = t.firstIn, t.firstOut, t.inMarks, t.outMarks
 	t.firstIn, t.firstOut, t.inMarks, t.outMarks = nil, nil, nil, nil
+}
+
+// first are the first bytes of both directions so far.
+func (t *tap) first() (in, out []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.firstIn), bytes.Clone(t.firstOut)
 }
 
 // pass is what is remembered of TLS when bytes pass in one direction. at is

@@ -99,7 +99,7 @@ const connPage = 200
 // connsCommand is "mpproxy conns".
 type connsCommand struct {
 	summing
-	Failed bool `help:"Only connections with a handshake that failed, or a finding of warning or worse."`
+	Failed bool `help:"Only connections with a handshake that failed, or a finding of warning or worse about the connection itself."`
 }
 
 type legJSON struct {
@@ -125,6 +125,7 @@ type connJSON struct {
 	Sev        string         `json:"sev"`
 	Handshakes int            `json:"handshakes"`
 	Failed     int            `json:"handshakes_failed"`
+	Passed     bool           `json:"passed_through,omitempty"`
 	Exchanges  int64          `json:"exchanges"`
 	AgentLeg   legJSON        `json:"agent_leg"`
 	MPLeg      legJSON        `json:"mp_leg"`
@@ -154,7 +155,7 @@ func (c *connsCommand) Run(ctx context.Context, e *env) error {
 		err = printList(&heading, e, view.Conns, page, func(r capture.ConnRow) any {
 			return connJSON{
 				"mpproxy.connection", 1, r.ID, r.Listener, r.Mode, r.Agent, r.Upstream, r.Opened.UTC(), r.Closed.UTC(),
-				r.Sev.String(), r.Handshakes, r.Failed, r.Exchanges, legOf(r.AgentLeg, r.AgentTLS), legOf(r.UpstreamLeg, r.UpstreamTLS),
+				r.Sev.String(), r.Handshakes, r.Failed, r.Passed, r.Exchanges, legOf(r.AgentLeg, r.AgentTLS), legOf(r.UpstreamLeg, r.UpstreamTLS),
 			}
 		})
 		if err != nil {
@@ -167,7 +168,7 @@ func (c *connsCommand) Run(ctx context.Context, e *env) error {
 func failing(rows []capture.ConnRow) []capture.ConnRow {
 	var out []capture.ConnRow
 	for _, r := range rows {
-		if r.Failed > 0 || r.Sev >= traffic.Warning {
+		if r.Failed > 0 || r.OwnSev >= traffic.Warning {
 			out = append(out, r)
 		}
 	}

@@ -43,6 +43,10 @@ func legWord(c capture.ConnRow, s traffic.Side) string {
 	switch {
 	case version != "":
 		return "TLS " + version
+	case c.Passed && c.Failed > 0:
+		return "failed"
+	case c.Passed:
+		return "passed"
 	case c.Failed > 0 && s == traffic.AgentSide && c.UpstreamLeg.Address == "":
 		return "failed"
 	case address == "" && s == traffic.UpstreamSide:

@@ -27,6 +27,27 @@ func TestListWidths(t *testing.T) {
 	widths(t, "endpoints", Endpoints, EndpointStat{Endpoint: "MP_ClientRegistrationEndpointOfSomeLength", Exchanges: 1_000_000, Span: time.Hour})
 }
 
+// A leg that says "plain" where TLS was passed through, or failed, hides the
+// connection that somebody looks for.
+func TestLegWords(t *testing.T) {
+	there := traffic.Leg{Address: "192.0.2.1:443", End: traffic.EndFIN}
+	for _, c := range []struct {
+		row       capture.ConnRow
+		agent, mp string
+	}{
+		{capture.ConnRow{Conn: traffic.Conn{UpstreamLeg: there}}, "plain", "plain"},
+		{capture.ConnRow{Conn: traffic.Conn{UpstreamLeg: there}, AgentTLS: "1.3", UpstreamTLS: "1.2"}, "TLS 1.3", "TLS 1.2"},
+		{capture.ConnRow{Failed: 1}, "failed", "-"},
+		{capture.ConnRow{Conn: traffic.Conn{UpstreamLeg: there}, Passed: true}, "passed", "passed"},
+		{capture.ConnRow{Conn: traffic.Conn{UpstreamLeg: there}, Passed: true, Failed: 1}, "failed", "failed"},
+		{capture.ConnRow{Conn: traffic.Conn{UpstreamLeg: traffic.Leg{Address: "192.0.2.1:443", End: traffic.EndRefused}}}, "plain", "refused"},
+	} {
+		if a, mp := legWord(c.row, traffic.AgentSide), legWord(c.row, traffic.UpstreamSide); a != c.agent || mp != c.mp {
+			t.Errorf("%+v: %s, %s; want %s, %s", c.row, a, mp, c.agent, c.mp)
+		}
+	}
+}
+
 func widths[R any](t *testing.T, name string, table Table[R], r R) {
 	t.Helper()
 	f := Format{Zone: time.UTC}
