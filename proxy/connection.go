@@ -90,8 +90,12 @@ func (c *connection) openAgent(ctx context.Context, t Target) (sealed bool, err 
 		}
 		secure = isHello(first)
 	}
-	if secure && c.l.Mode == Reverse && c.staysSealed() {
+	switch {
+	case secure && c.l.Mode == Reverse && c.staysSealed():
 		return true, nil
+	case secure && c.l.Mode == Forward && c.l.TLS == Passthrough:
+		c.notByProxy("TLS without a CONNECT before it")
+		return false, errNotByProxy
 	}
 	if !secure {
 		if t.TLS {

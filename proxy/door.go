@@ -172,6 +172,17 @@ func authorized(users map[string]string, header string) bool {
 	return subtle.ConstantTimeCompare([]byte(want), []byte(password)) == 1 && known
 }
 
+// credentialWords says why a request is asked for a name and password.
+func credentialWords(h traffic.Head) string {
+	if given, ok := h.Lookup("Proxy-Authorization"); ok {
+		if scheme, _, _ := strings.Cut(given, " "); !strings.EqualFold(scheme, "Basic") {
+			return "credentials of another scheme than Basic"
+		}
+		return "a name or password that is not in --proxy-auth-file"
+	}
+	return "no credentials"
+}
+
 const askForPassword = `Basic realm="mpproxy"`
 
 func challenge(req *http.Request) *http.Response {
@@ -196,8 +207,13 @@ func (c *connection) forward(ctx context.Context) {
 			return
 		}
 		head := traffic.ParseHead(bytes.Clone(c.agent.in.bytes()[:n]))
-		if method, _, _ := head.Request(); method == "CONNECT" {
+		if method, target, _ := head.Request(); method == "CONNECT" && (&url.URL{Host: target}).Hostname() != "" {
 			c.connect(ctx, head)
+			return
+		}
+		if c.facts.AgentLeg.Handshake != nil && !absolute(head) {
+			// Its Host alone would send on by HTTP what came by TLS.
+			c.notByProxy(quoted([]byte(head.Start)) + " over TLS")
 			return
 		}
 		t, ok := plainTarget(head)
@@ -208,7 +224,7 @@ func (c *connection) forward(ctx context.Context) {
 		}
 		if !authorized(c.l.Users, head.Get("Proxy-Authorization")) {
 			c.answer(407, "Proxy Authentication Required", "mpproxy: this proxy asks for a name and password.",
-				"Proxy-Authenticate: "+askForPassword+"\r\n", foundAt(&doorRefused, traffic.Request, 0, "no or wrong credentials"))
+				"Proxy-Authenticate: "+askForPassword+"\r\n", foundAt(&doorRefused, traffic.Request, 0, credentialWords(head)))
 			return
 		}
 		same := func(h traffic.Head) bool {
@@ -219,6 +235,23 @@ func (c *connection) forward(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// errNotByProxy ends a connection to a forward listener that is meant for a
+// management point.
+var errNotByProxy = errors.New("this is a forward proxy")
+
+// notByProxy refuses an agent that takes a forward listener for its management
+// point.
+func (c *connection) notByProxy(evidence string) {
+	c.answer(400, "Bad Request", "mpproxy: this is a forward proxy, and the request is one for a management point: --mode reverse stands in for one.", "",
+		foundAt(&doorRefused, traffic.Request, 0, evidence+": the agent takes this forward listener for its management point"))
+}
+
+// absolute says whether a request names its target's host, as for a proxy.
+func absolute(h traffic.Head) bool {
+	_, target, _ := h.Request()
+	return strings.Contains(target, "://")
 }
 
 // plainTarget is where a request to a forward proxy is meant to go.
@@ -300,7 +333,11 @@ func (c *connection) refusedAtDoor(head traffic.Head, said []byte) {
 		f.sent(traffic.Reply, said)
 		f.Returned.Head, f.Returned.Whole = traffic.ParseHead(bytes.Clone(said[:n])), true
 	}
-	c.overAs(f, traffic.Answered, foundAt(&doorRefused, traffic.Request, 0, quoted([]byte(head.Start))), "refused by mpproxy")
+	evidence := quoted([]byte(head.Start))
+	if f.Returned != nil && f.Returned.Head.Status() == http.StatusProxyAuthRequired {
+		evidence += ": " + credentialWords(head)
+	}
+	c.overAs(f, traffic.Answered, foundAt(&doorRefused, traffic.Request, 0, evidence), "refused by mpproxy")
 }
 
 // insideConn is what comes after a CONNECT: what the inbox has read already,

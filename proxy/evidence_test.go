@@ -110,7 +110,7 @@ func TestRecords(t *testing.T) {
 		var r records
 		for b := stream; len(b) > 0; {
 			n := min(step, len(b))
-			r.follow(b[:n], false, at)
+			r.follow(b[:n], true, at)
 			b = b[n:]
 		}
 		if len(r.noted) != 2 || r.noted[0] != (traffic.Record{Type: 22, Length: 3, At: 1e6}) || r.noted[1].Length != 26 || r.last != 2 || r.lost {
@@ -119,18 +119,18 @@ func TestRecords(t *testing.T) {
 	}
 	var r records
 	for range 100 {
-		r.follow([]byte{21, 3, 3, 0, 0}, false, at)
+		r.follow([]byte{21, 3, 3, 0, 0}, true, at)
 	}
 	if len(r.noted) != traffic.RecordsLimit {
 		t.Errorf("%d records are noted", len(r.noted))
 	}
-	r.follow([]byte("GET / HTTP/1.1\r\n"), false, time.Now())
-	if r.follow([]byte{21, 3, 3, 0, 1, 0}, false, time.Now()); !r.lost {
+	r.follow([]byte("GET / HTTP/1.1\r\n"), true, time.Now())
+	if r.follow([]byte{21, 3, 3, 0, 1, 0}, true, time.Now()); !r.lost {
 		t.Error("goes on after something that is no record")
 	}
 	data := append([]byte{23, 3, 3, 0, 100}, make([]byte, 100)...)
 	r = records{}
-	if n := testing.AllocsPerRun(100, func() { r.follow(data, false, time.Now()) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { r.follow(data, true, time.Now()) }); n > 0 {
 		t.Errorf("%v allocations for a record", n)
 	}
 }

@@ -120,8 +120,8 @@ var (
 	doorRefused = traffic.FindingKind{
 		Code: "http-proxy-refused", Severity: traffic.Warning,
 		Title:  "mpproxy did not let this request through",
-		Why:    "The forward listener could not make out its target, or asks for a name and password.",
-		Remedy: "Use absolute URLs or CONNECT, and the credentials of --proxy-auth-file.",
+		Why:    "The forward listener could not make out its target, or asks for a name and password. Many programs come without credentials first, and again with them.",
+		Remedy: "Use absolute URLs or CONNECT, and the credentials of --proxy-auth-file; agents that take mpproxy for their management point want --mode reverse.",
 	}
 )
 

@@ -29,6 +29,7 @@ func (c *connection) staysSealed() bool {
 // that sees them: its first bytes have both sides' handshakes.
 func (c *connection) passThrough(ctx context.Context, t Target, head traffic.Head, evidence *tap) {
 	c.keepRecords(evidence, traffic.AgentSide)
+	evidence.sealed = true
 	evidence.keep()
 	c.agent.evidence = evidence
 	hs := &traffic.Handshake{Side: traffic.AgentSide, PassedThrough: true}

@@ -24,8 +24,9 @@ const (
 )
 
 // follow goes through bytes as they pass. Records without application data are
-// noted, unless the bytes themselves are kept.
-func (r *records) follow(p []byte, kept bool, at time.Time) {
+// noted where that is asked for: not those of the handshake, whose bytes are
+// kept.
+func (r *records) follow(p []byte, note bool, at time.Time) {
 	for len(p) > 0 && !r.lost {
 		if n := min(len(p), r.skip); n > 0 {
 			r.skip -= n
@@ -44,7 +45,7 @@ func (r *records) follow(p []byte, kept bool, at time.Time) {
 		}
 		r.skip = int(r.header[3])<<8 | int(r.header[4])
 		r.last = r.skip
-		if kind != recordData && !kept && len(r.noted) < traffic.RecordsLimit {
+		if kind != recordData && note && len(r.noted) < traffic.RecordsLimit {
 			r.noted = append(r.noted, traffic.Record{Type: kind, Length: r.skip, At: at.UnixMicro()})
 		}
 	}

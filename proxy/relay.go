@@ -161,6 +161,8 @@ func (r *relay) endRequests(err error) {
 
 // endReplies passes the management point's end on to the agent.
 func (r *relay) endReplies(err error) {
+	// Asked before the end is passed on, which an agent may answer with its own.
+	left := r.agentLeft.Load()
 	switch {
 	case r.switching.Load():
 	case errors.Is(err, errDropped):
@@ -174,7 +176,6 @@ func (r *relay) endReplies(err error) {
 		r.agent.closeWrite()
 		r.limit(r.agent)
 	}
-	left := r.agentLeft.Load()
 	for f := range r.owed { // until no more requests can come
 		r.unanswered(f, left, err)
 		if f.mayUpgrade {

@@ -352,6 +352,51 @@ func TestForward(t *testing.T) {
 			t.Errorf("%d exchanges, handshake %+v", len(xs), sink.shake(1, traffic.AgentSide))
 		}
 	})
+	// An agent that takes us for its management point is told so: nothing of it
+	// may go on, least of all by HTTP what came by TLS.
+	t.Run("TLS as to a management point", func(t *testing.T) {
+		sink, c := newProxy(t, Listener{})
+		agent := tls.Client(c, &tls.Config{ServerName: "127.0.0.1", RootCAs: roots})
+		write(t, agent, "GET /SMS_MP/.sms_aut?mplist HTTP/1.1\r\nHost: "+to+"\r\n\r\n")
+		expect(t, agent, "HTTP/1.1 400 Bad Request\r\n")
+		agent.Close()
+		conn, xs := sink.conn(t, 1)
+		if conn.Upstream != "" || len(xs) != 1 || len(xs[0].Findings) != 1 || xs[0].Findings[0].Kind != &doorRefused || !strings.Contains(xs[0].Findings[0].Evidence, "over TLS: the agent takes") {
+			t.Errorf("went on to %q, exchanges %+v", conn.Upstream, xs)
+		}
+	})
+	t.Run("TLS as to a management point, never opened", func(t *testing.T) {
+		sink := newMemory()
+		_, addr := start(t, Config{Listeners: []Listener{{Mode: Forward, TLS: Passthrough}}, Sink: sink})
+		if err := tls.Client(dial(t, addr), &tls.Config{ServerName: "127.0.0.1"}).Handshake(); err == nil {
+			t.Error("somebody shook hands")
+		}
+		if conn, xs := sink.conn(t, 1); conn.Upstream != "" || len(xs) != 1 || len(xs[0].Findings) != 1 || xs[0].Findings[0].Kind != &doorRefused {
+			t.Errorf("went on to %q, exchanges %+v", conn.Upstream, xs)
+		}
+	})
+	t.Run("CONNECT to no host", func(t *testing.T) {
+		sink, c := newProxy(t, Listener{})
+		write(t, c, "CONNECT :443 HTTP/1.1\r\n\r\n")
+		expect(t, c, "HTTP/1.1 400 Bad Request\r\n")
+		c.Close()
+		if conn, _ := sink.conn(t, 1); conn.Upstream != "" {
+			t.Errorf("went on to %q", conn.Upstream)
+		}
+	})
+	for given, want := range map[string]string{
+		"": "no credentials", "Proxy-Authorization: NTLM TlRM\r\n": "another scheme", "Proxy-Authorization: Basic bGFiOnJlZA==\r\n": "not in --proxy-auth-file",
+	} {
+		t.Run("CONNECT with "+want, func(t *testing.T) {
+			sink, c := newProxy(t, Listener{Users: users})
+			write(t, c, "CONNECT "+to+" HTTP/1.1\r\n"+given+"\r\n")
+			expect(t, c, "HTTP/1.1 407 ")
+			c.Close()
+			if _, xs := sink.conn(t, 1); len(xs) != 1 || len(xs[0].Findings) != 1 || !strings.Contains(xs[0].Findings[0].Evidence, want) {
+				t.Errorf("exchanges %+v", xs)
+			}
+		})
+	}
 	t.Run("CONNECT and the first request in one write", func(t *testing.T) {
 		sink, c := newProxy(t, Listener{})
 		write(t, c, "CONNECT "+to+" HTTP/1.1\r\n\r\n"+get)

@@ -30,6 +30,11 @@ type tap struct {
 	// before TLS begins.
 	passed func(in bool, at time.Time, p []byte)
 
+	// sealed is true under TLS that is passed through: where its handshake ends
+	// nobody says, so the records behind the bytes that are kept are noted. It
+	// is set before TLS begins.
+	sealed bool
+
 	mu            sync.Mutex
 	pushed        []byte // read but given back
 	began         time.Time
@@ -88,15 +93,17 @@ func (t *tap) pass(p []byte, at time.Time, first *[]byte, marks *traffic.Marks, 
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	kept := false
-	if t.keeping.Load() {
-		had := len(*first)
-		*first = keepFirst(*first, p)
-		if kept = len(*first) > had; kept {
-			marks.Add(len(*first), at.Sub(t.began))
-		}
+	if !t.keeping.Load() {
+		rs.follow(p, true, at)
+		return
 	}
-	rs.follow(p, kept, at)
+	had := len(*first)
+	*first = keepFirst(*first, p)
+	kept := len(*first) > had
+	if kept {
+		marks.Add(len(*first), at.Sub(t.began))
+	}
+	rs.follow(p, t.sealed && !kept, at)
 }
 
 // askedAgain notes a client certificate asked for by renegotiation.
