@@ -337,14 +337,21 @@ func (f *facts) wantedUpstream() (line, sure string) {
 	switch {
 	case said && code == 116:
 		return "the management point said alert " + alertText(code) + " after the handshake", certain
+	case said && f.again() == nil && u.showedNone(): // in TLS 1.3; Java says bad_certificate
+		return "the management point said alert " + alertText(code) + " after the handshake, in which mpproxy showed no certificate", missedBy(code)
 	case said && f.again() != nil:
-		sure = likely
-		if code == 40 || code == 42 {
-			sure = certain
-		}
-		return "the management point asked for a certificate by renegotiation, got none, and said alert " + alertText(code), sure
+		return "the management point asked for a certificate by renegotiation, got none, and said alert " + alertText(code), missedBy(code)
 	}
 	return "", ""
+}
+
+// missedBy is how sure it is that an alert, said after an empty Certificate,
+// says that one is missed.
+func missedBy(code tlsrecord.AlertCode) string {
+	if code == 40 || code == 42 {
+		return certain
+	}
+	return likely
 }
 
 var clientCertUnknown = rule{

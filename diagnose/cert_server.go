@@ -12,7 +12,7 @@ import (
 
 // serverCertRules are about the certificate that a server shows, on either
 // leg.
-var serverCertRules = []rule{serverCertUnreadable, serverCertExpired, serverCertUsage, serverCertWeak, revocationOutOfReach}
+var serverCertRules = []rule{serverCertUnreadable, serverCertExpired, serverCertUsage, serverCertWeak, serverChainBroken, revocationOutOfReach}
 
 // expiryRules look ahead.
 var expiryRules = []rule{expiresSoon}
@@ -72,6 +72,9 @@ func (l *leg) besides() []string {
 	}
 	if why, bad := l.server.weak(); bad {
 		out = append(out, "besides, "+why)
+	}
+	if fault := l.server.fault(l.at()); fault != nil {
+		out = append(out, "besides, "+fault.why)
 	}
 	return out
 }

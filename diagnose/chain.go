@@ -21,6 +21,8 @@ type certificate struct {
 	// x is nil when crypto/x509 refuses to read it; unread says why.
 	x      *x509.Certificate
 	unread string
+	// more is true when others came behind it of which too few bytes were kept.
+	more bool
 }
 
 // chain is a chain as sent, the sender's own certificate first.
@@ -37,6 +39,26 @@ func readChain(ders [][]byte) chain {
 			one.x = x
 		}
 		c = append(c, one)
+	}
+	return c
+}
+
+// shownChain reads the Certificate message of a side, if there is one. Of a
+// message that is cut short the whole certificates count.
+func shownChain(s *tlsrecord.Stream) chain {
+	shown, message := tlsrecord.First[*tlsrecord.Certificate](s)
+	if shown == nil {
+		return nil
+	}
+	var whole [][]byte
+	for _, d := range shown.Chain {
+		if !d.Truncated {
+			whole = append(whole, d.Bytes)
+		}
+	}
+	c := readChain(whole)
+	if len(c) > 0 {
+		c[len(c)-1].more = message.Truncated
 	}
 	return c
 }
@@ -231,7 +253,7 @@ func (c chain) unreadable() *certificate {
 }
 
 // alone is true for a certificate that was sent without its issuer.
-func (c chain) alone() bool { return len(c) == 1 && !c.complete() }
+func (c chain) alone() bool { return len(c) == 1 && !c.complete() && !c[0].more }
 
 // top is the authority at the end of a chain as sent: a root that is in it, or
 // the issuer of its last certificate; "" without a chain.

@@ -45,25 +45,13 @@ func readLeg(side traffic.Side, end traffic.Leg) *leg {
 	l := &leg{side: side, hs: hs, end: end}
 	l.tr = tlsrecord.ParseOpened(hs.Bytes())
 	l.stage = l.tr.Stage()
-	l.sealed = hs.PassedThrough
-	l.server = readChain(ders(l.tr.Certificate(tlsrecord.Server)))
-	l.client = readChain(ders(l.tr.Certificate(tlsrecord.Client)))
+	if l.sealed = hs.PassedThrough; l.sealed && l.stage < tlsrecord.StageFinished && l.wentOn() {
+		l.stage = tlsrecord.StageData
+	}
+	l.server, l.client = shownChain(&l.tr.Server), shownChain(&l.tr.Client)
 	l.fromTLS()
 	l.alert = l.findAlert()
 	return l
-}
-
-func ders(c *tlsrecord.Certificate) [][]byte {
-	if c == nil {
-		return nil
-	}
-	var out [][]byte
-	for _, d := range c.Chain {
-		if !d.Truncated {
-			out = append(out, d.Bytes)
-		}
-	}
-	return out
 }
 
 // fromTLS adds the chains that crypto/tls has decrypted or was given.
@@ -72,10 +60,10 @@ func (l *leg) fromTLS() {
 	if l.side == traffic.UpstreamSide {
 		agents, ours = ours, agents
 	}
-	if len(l.client) == 0 {
+	if len(agents) > len(l.client) {
 		l.client = agents
 	}
-	if len(l.server) == 0 {
+	if len(ours) > len(l.server) {
 		l.server = ours
 	}
 	if after := l.end.After; l.side == traffic.UpstreamSide && len(l.client) == 0 && after != nil && len(after.Shown) > 0 {
@@ -164,6 +152,38 @@ func (l *leg) at() time.Time {
 		return l.hs.Ended
 	}
 	return l.hs.Began
+}
+
+// wentOn is true for a handshake of TLS 1.3 that must have been finished, though
+// no message has the size of a Finished, as when the agent puts its certificate
+// and its Finished into one record: the server has more to say to the agent's
+// answer than an alert.
+func (l *leg) wentOn() bool {
+	if l.tr.Version() < tlsrecord.TLS13 {
+		return false
+	}
+	answered := false
+	for _, r := range l.tr.Ladder(func(from tlsrecord.Side, offset int) time.Duration {
+		return l.hs.Passed(from == tlsrecord.Client, offset)
+	}) {
+		switch m := r.Message; {
+		case m == nil || !m.Encrypted || m.Guess == tlsrecord.MaybeAlert:
+		case r.From == tlsrecord.Client:
+			answered = true
+		case answered:
+			return true
+		}
+	}
+	return false
+}
+
+// fromServer is the beginning of what the server sent.
+func (l *leg) fromServer(n int) []byte {
+	b := l.hs.In
+	if l.side == traffic.AgentSide {
+		b = l.hs.Out
+	}
+	return b[:min(len(b), n)]
 }
 
 // alertLike is true when the client's last message has an alert's size in TLS

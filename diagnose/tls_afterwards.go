@@ -139,7 +139,7 @@ var mpRefusesHidden = rule{
 		Title:  "The management point ended the connection right after the agent's part of the handshake, as it does when it refuses the client certificate or misses one",
 		Why:    "TLS 1.3, and a renegotiation before it, encrypt certificates and alerts, so only sizes and the order of things can be seen.",
 		Remedy: "Look into the management point's System log (Schannel 36876, 36887, 36888) for the reason; see that its computer trusts the authority of the agents' certificates, and that the agent has one.",
-		Moot:   []string{"tls-agent-left-idle", "upstream-no-reply"},
+		Moot:   []string{"tls-agent-left-idle", "tls-agent-left", "upstream-reset", "upstream-no-reply"},
 	},
 	check: "On the management point: Schannel events at this time; on the agent: CcmMessaging.log (12044, 12030).",
 	test: func(f *facts) (occurrence, bool) {
@@ -161,7 +161,7 @@ var mpRefusesHidden = rule{
 		}
 		o := occurrence{leg: traffic.AgentSide, who: mpSide, sure: possible}
 		switch {
-		case h.none:
+		case h.none || h.shown > 0 && h.shown < certificateLeast:
 			o.proof = []string{"by its size the agent's answer is a Certificate message without a certificate"}
 			o.do = missedRemedy()
 		case h.shown > 0:
@@ -199,8 +199,13 @@ type hidden struct {
 // ends later was tired of waiting for a request.
 const answerTime = 5 * time.Second
 
-// hidden reads a handshake in order of time. It is false when the client's
-// Finished is not there, or the client said goodbye first.
+// certificateLeast is more than an empty Certificate and a Finished in one record
+// have, in bytes, and less than any certificate.
+const certificateLeast = 200
+
+// hidden reads a handshake in order of time. The client's Finished is known by
+// its size, or by the server's speaking after it. It is false when it is not
+// there, or the client said goodbye first.
 func (l *leg) hidden() (h hidden, read bool) {
 	finished, data := false, false
 	at := func(from tlsrecord.Side, offset int) time.Duration {
@@ -210,7 +215,8 @@ func (l *leg) hidden() (h hidden, read bool) {
 		m := r.Message
 		switch {
 		case m == nil || !m.Encrypted:
-		case r.From == tlsrecord.Server && finished:
+		case r.From == tlsrecord.Server && (finished || h.shown > 0):
+			finished = true
 			h.answered = h.answered || data
 			h.alert = h.answers == 0 && m.Guess == tlsrecord.MaybeAlert
 			h.answers++
@@ -224,6 +230,7 @@ func (l *leg) hidden() (h hidden, read bool) {
 		default:
 			h.none = h.none || m.Guess == tlsrecord.MaybeNoCertificate
 			h.shown += m.Length
+			h.finished = r.At
 		}
 	}
 	return h, finished

@@ -57,6 +57,10 @@ var plainOnTLS = rule{
 		if s.RestLine != "" {
 			o.proof = append(o.proof, "they begin "+quote(s.RestLine))
 		}
+		if strings.HasPrefix(s.RestLine, "CONNECT ") {
+			o.proof = append(o.proof, "CONNECT is what one says to an HTTP proxy")
+			o.do = []string{"The agent takes mpproxy for its HTTP proxy: run it with --mode forward, or take its address out of the agent's proxy settings (netsh winhttp show proxy; the proxy settings of the client's site)."}
+		}
 		if s.Looks == tlsrecord.ProxyHeader {
 			o.who = networkSide
 			o.do = []string{"Switch the PROXY protocol off at the load balancer in front of mpproxy."}

@@ -125,6 +125,8 @@ func howItEnded(f *facts) string {
 		return l.alertLine()
 	case l.sealed && l.alertLike():
 		return "the agent ended the connection " + l.stage.String() + " with what must be an alert by its size; TLS 1.3 hides which"
+	case l.sealed && f.mpEnded():
+		return "the management point ended the connection (" + string(f.Conn.UpstreamLeg.End) + ") " + l.stage.String() + ", without an alert that can be read"
 	case l.failed():
 		return "the agent ended the connection (" + string(f.Conn.AgentLeg.End) + ") " + l.stage.String() + ", without an alert"
 	}
@@ -148,7 +150,7 @@ var agentDistrusts = rule{
 		}
 		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: likely, proof: []string{l.alertLine(), f.shownBy()}, notIt: f.serverFits(""), do: f.trustRemedy()}
 		switch {
-		case l.alert.code == 48 && l.server.alone() && !l.server.enhancedHTTP():
+		case l.server.alone() && !l.server.enhancedHTTP():
 			o.who = l.serverWho()
 			o.proof = append(o.proof, "it was sent without its issuer: if that is an intermediate, only agents that have it already can build the chain")
 		case l.alert.code == 48 && l.maybeNoList():
@@ -383,7 +385,7 @@ var agentLeft = rule{
 	check: "On the agent: CcmMessaging.log shows 12175 with its flags: 0x8 is trust, 0x1 revocation, 0x10 the name.",
 	test: func(f *facts) (occurrence, bool) {
 		l := f.agent
-		if l == nil || !f.agentFailed() || l.alert.seen || l.stage < tlsrecord.StageServerHello || l.tr.Client.Looks != tlsrecord.TLS {
+		if l == nil || !f.agentFailed() || l.alert.seen || l.stage < tlsrecord.StageServerHello || l.tr.Client.Looks != tlsrecord.TLS || l.sealed && f.mpEnded() {
 			return occurrence{}, false
 		}
 		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: []string{howItEnded(f), f.shownBy()}, notIt: f.serverFits("")}

@@ -94,6 +94,14 @@ var mpUntrusted = rule{
 			if !l.server.complete() {
 				o.proof = append(o.proof, fmt.Sprintf("it ends at %s, which was not sent: if that is no root, the management point lacks an intermediate", quote(l.server[max(len(l.server)-1, 0):].issuer())))
 			}
+			switch {
+			case len(l.server) > 0 && l.server.subject() == l.server.issuer():
+				o.proof = append(o.proof, "it signs itself: no authority has issued it, and agents refuse it as well")
+				o.do = []string{"Bind a certificate that the site's authority has issued (Web Server template).", "To go on with this one: give it to --upstream-ca."}
+			case strings.Contains(l.hs.Err, "candidate authority certificate") && l.server.fault(l.at()) == nil:
+				o.proof = append(o.proof, "a trusted authority has the name of its issuer, but another key: as after its renewal, or when two authorities have one name")
+				o.do = []string{"Give the authority's other certificate, with the key that has signed this one, to --upstream-ca as well (both in one file); agents need it in their Trusted Root store too."}
+			}
 			if l.server.alone() {
 				o.do = []string{
 					"If " + quote(l.server.issuer()) + " is an intermediate: import it into the Intermediate store of the management point's computer (LocalMachine\\CA), so that it is sent along; agents that do not have it fail as well.",

@@ -130,9 +130,11 @@ var mpPlain = rule{
 			if s.Looks == tlsrecord.Nothing || s.Looks == tlsrecord.TLS {
 				return occurrence{}, false
 			}
-			return occurrence{who: mpSide, sure: certain, proof: []string{
-				"its first bytes look like: " + string(s.Looks), "they begin " + quote(s.RestLine),
-			}}, true
+			begin := "they begin " + quote(s.RestLine)
+			if s.RestLine == "" {
+				begin = fmt.Sprintf("they begin %x", l.fromServer(16))
+			}
+			return occurrence{who: mpSide, sure: certain, proof: []string{"its first bytes look like: " + string(s.Looks), begin}}, true
 		})
 	},
 }
@@ -210,20 +212,33 @@ var mpNoCipher = rule{
 var mpReset = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-reset", Ref: "M21", Severity: traffic.Warning,
-		Title:  "The management point, or something before it, broke the handshake with mpproxy off without an alert",
+		Title:  "The management point, or something before it, broke the handshake off without an alert",
 		Why:    "A device on the way that inspects TLS does so, or a server process that dies.",
 		Remedy: "Compare with a connection from the management point's own computer; look at devices on the way.",
-		Moot:   unreached,
+		Moot:   append([]string{"tls-agent-handshake-failed"}, unreached...),
 	},
 	check: "On the management point: System log at this time; a packet capture shows who sent the reset.",
 	test: func(f *facts) (occurrence, bool) {
-		return f.onUpstream(func(l *leg) (occurrence, bool) {
-			if l.alert.seen || len(l.hs.In) == 0 || l.tr.Server.Looks != tlsrecord.TLS || !endedByPeer(l.hs.Err) {
+		return f.withMP(func(l *leg) (occurrence, bool) {
+			ended := endedByPeer(l.hs.Err)
+			if l.sealed {
+				ended = f.mpEnded() && l.tr.ClientHello() != nil && l.stage < tlsrecord.StageFinished
+			}
+			if l.alert.seen || l.tr.Server.Looks != tlsrecord.TLS || !ended {
 				return occurrence{}, false
 			}
-			return occurrence{who: networkSide, sure: likely, proof: []string{
-				fmt.Sprintf("%s, after %d bytes from it: %s", l.stage, len(l.hs.In), quote(l.hs.Err)),
-			}}, true
+			o := occurrence{who: networkSide, sure: likely, proof: []string{fmt.Sprintf("%s, after %d bytes from it: ", l.stage, l.tr.Server.Size)}}
+			if l.sealed {
+				o.proof[0] += "it ended the connection (" + string(f.Conn.UpstreamLeg.End) + ")"
+			} else {
+				o.proof[0] += quote(l.hs.Err)
+			}
+			for _, m := range l.tr.Server.Alerts() {
+				if a, ok := m.Body.(*tlsrecord.Alert); ok {
+					o.proof = append(o.proof, "before that it said the warning "+alertText(a.Code))
+				}
+			}
+			return o, true
 		})
 	},
 }

@@ -78,7 +78,7 @@ var mpRefusesCertificate = rule{
 			}
 			said = code >= 42 && code <= 51
 		}
-		if !said || len(l.client) == 0 && l.tr.Version() < tlsrecord.TLS13 {
+		if !said || len(l.client) == 0 && (!l.sealed || l.tr.Version() < tlsrecord.TLS13) {
 			return occurrence{}, false
 		}
 		o := occurrence{leg: l.side, who: mpSide, sure: certain, proof: []string{line}, do: refusalRemedy(code, l), notIt: f.clientFits(l.client)}

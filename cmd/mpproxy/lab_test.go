@@ -58,6 +58,7 @@ func newLab(t *testing.T) *lab {
 		}
 		*ca = made
 	}
+	l.site = mayHaveOthersBelow(t, l.site)
 	for _, k := range []**rsa.PrivateKey{&l.key, &l.other} {
 		made, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -70,6 +71,23 @@ func newLab(t *testing.T) *lab {
 		l.write(t, name+".pem", ca.PEM())
 	}
 	return l
+}
+
+// mayHaveOthersBelow is an authority without the limit that those made here have
+// by themselves: that none is below it.
+func mayHaveOthersBelow(t *testing.T, ca *pki.CA) *pki.CA {
+	t.Helper()
+	template := *ca.Cert
+	template.MaxPathLen, template.MaxPathLenZero = -1, false
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, ca.Key.Public(), ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pki.CA{Cert: cert, Key: ca.Key}
 }
 
 func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
@@ -120,21 +138,6 @@ func (l *lab) agentCert(t *testing.T, ca *pki.CA, change func(*x509.Certificate)
 			change(c)
 		}
 	})
-}
-
-// intermediate is an authority below another one.
-func (l *lab) intermediate(t *testing.T, root *pki.CA) *pki.CA {
-	t.Helper()
-	made := l.certFor(t, root, l.other, func(c *x509.Certificate) {
-		c.Subject, c.DNSNames = pkix.Name{CommonName: "Lab Issuing CA"}, nil
-		c.IsCA, c.BasicConstraintsValid, c.ExtKeyUsage = true, true, nil
-		c.KeyUsage = x509.KeyUsageCertSign
-	})
-	cert, err := x509.ParseCertificate(made.Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &pki.CA{Cert: cert, Key: l.other}
 }
 
 // pem writes a certificate with its key for foreign programs.
@@ -692,7 +695,7 @@ func labCases() []labCase {
 		{name: "no name in the hello, and no address in the certificate", ref: "A04", leg: agentLeg, who: "proxy", sure: "likely", proof: "as when one is called by an address", listener: shows(nil), agent: goAgent(trustsSite(func(c *tls.Config) { c.ServerName = "127.0.0.1" }))},
 		{name: "no name in the hello, no address in the certificate, passed through", ref: "A04", leg: agentLeg, who: "mp", sure: "likely", listener: sealed, agent: goAgent(trustsSite(func(c *tls.Config) { c.ServerName, c.MaxVersion = "127.0.0.1", tls.VersionTLS12 }))},
 		{name: "certificate without its intermediate", ref: "A01", leg: agentLeg, who: "proxy", sure: "likely", proof: "without its issuer", listener: func(t *testing.T, l *lab) proxy.Listener {
-			cert := l.cert(t, l.intermediate(t, l.site), nil)
+			cert := l.cert(t, l.below(t, l.site, nil), nil)
 			cert.Certificate = cert.Certificate[:1]
 			return proxy.Listener{Scheme: proxy.HTTPS, Certificate: &cert}
 		}, agent: openssl("-CAfile", "site.pem", "-verify_return_error", "-tls1_3")},
@@ -864,7 +867,7 @@ func labCases() []labCase {
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		})},
 		{name: "agent certificate without its intermediate, passed through", ref: "A17", leg: agentLeg, who: "mp", sure: "certain", listener: sealed, mp: mpCfg(requireSite), agent: goAgent(func(t *testing.T, l *lab, c *tls.Config) {
-			cert := l.agentCert(t, l.intermediate(t, l.site), nil)
+			cert := l.agentCert(t, l.below(t, l.site, nil), nil)
 			cert.Certificate = cert.Certificate[:1]
 			trustsSite(max12)(t, l, c)
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
@@ -1019,7 +1022,7 @@ func labCases() []labCase {
 			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{l.cert(t, l.odd, nil)}})
 		}, agent: goAgent(nil)},
 		{name: "missing intermediate", ref: "M05", leg: mpLeg, who: "proxy", sure: "certain", mp: func(t *testing.T, l *lab) proxy.Target {
-			cert := l.cert(t, l.intermediate(t, l.site), nil)
+			cert := l.cert(t, l.below(t, l.site, nil), nil)
 			cert.Certificate = cert.Certificate[:1]
 			return mpThat(t, &tls.Config{Certificates: []tls.Certificate{cert}})
 		}, agent: goAgent(nil)},
@@ -1055,7 +1058,7 @@ func labCases() []labCase {
 		{name: "misses the agent's certificate, passed through, TLS 1.3", ref: "M12", leg: agentLeg, who: "mp", sure: "possible", proof: "without a certificate", listener: sealed, mp: mpCfg(requireAny), agent: goAgent(trustsSite(nil))},
 		{name: "mpproxy has no certificate, and GnuTLS says decode_error", ref: "M13", leg: mpLeg, who: "proxy", sure: "likely", mp: gnutlsServer("--require-client-cert", "--verify-client-cert"), agent: goAgent(withCert(nil))},
 		{name: "mpproxy's certificate without its intermediate", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", mp: mpCfg(requireSite), upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
-			cert := l.agentCert(t, l.intermediate(t, l.site), nil)
+			cert := l.agentCert(t, l.below(t, l.site, nil), nil)
 			cert.Certificate = cert.Certificate[:1]
 			return proxy.UpstreamTLS{Roots: l.site.Pool(), Certificate: &cert}
 		}, agent: goAgent(withCert(nil))},
@@ -1078,7 +1081,7 @@ func labCases() []labCase {
 		// What the management point answers.
 		{name: "403 with a good certificate", lacks: "because of that", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", mp: mpCfg(request, reply("403 Forbidden")), upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(withCert(nil))},
 		{name: "403, and an intermediate among the authorities named", ref: "M15", leg: mpLeg, who: "mp", sure: "likely", proof: "which is no root (\"CN=Lab Site CA", mp: namesIntermediate, upstream: func(t *testing.T, l *lab) proxy.UpstreamTLS {
-			cert := l.agentCert(t, l.intermediate(t, l.site), nil)
+			cert := l.agentCert(t, l.below(t, l.site, nil), nil)
 			return proxy.UpstreamTLS{Roots: l.site.Pool(), Certificate: &cert}
 		}, agent: goAgent(withCert(nil))},
 		{name: "an intermediate among the authorities named, passed through", ref: "M15", leg: agentLeg, who: "mp", sure: "possible", proof: "which is no root", listener: sealed, mp: namesIntermediate, agent: site12},
@@ -1165,7 +1168,7 @@ func labCases() []labCase {
 		{name: "renegotiation begun by the agent", ref: "A30", leg: agentLeg, who: "agent", sure: "certain", proof: "clientHelloMsg", agent: renegotiatingAgent},
 		{name: "renegotiation begun by the agent, passed through", ref: "A30", leg: agentLeg, who: "agent", sure: "certain", listener: sealed, agent: renegotiatingAgent},
 		{name: "expires soon", ref: "X01", leg: mpLeg, who: "mp", sure: "certain", mp: mpWith(func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 10) }), agent: goAgent(nil)},
-	}, renegotiationCases()...)
+	}, slices.Concat(renegotiationCases(), chainCases(), alertCases())...)
 }
 
 // nobody is an address where nobody listens.
@@ -1196,7 +1199,7 @@ func enhancedHTTP(t *testing.T, l *lab) proxy.Target {
 // namesIntermediate asks for certificates of an authority that is no root, which
 // it sends along, and then answers 403.
 func namesIntermediate(t *testing.T, l *lab) proxy.Target {
-	issuing := l.intermediate(t, l.site)
+	issuing := l.below(t, l.site, nil)
 	pool := x509.NewCertPool()
 	pool.AddCert(issuing.Cert)
 	cert := l.cert(t, l.site, nil)
@@ -1490,15 +1493,21 @@ func TestLabHealthy(t *testing.T) {
 	l := newLab(t)
 	l.pem(t, "agent.pem", l.agentCert(t, l.site, nil))
 	trustOurs := func(_ *testing.T, l *lab, c *tls.Config) { c.RootCAs = l.mpproxy.Pool() }
+	asks := mpCfg(func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequestClientCert })
 	for _, c := range []struct {
 		name     string
 		each     int
 		listener func(*testing.T, *lab) proxy.Listener
+		mp       func(*testing.T, *lab) proxy.Target
 		clients  []func(*testing.T, *lab, string)
 	}{
-		{"terminated", 20, nil, healthyClients("mpproxy.pem", trustOurs)},
-		{"passed through", 3, sealed, healthyClients("site.pem", trustsSite(nil))},
-		{"several requests", 3, func(*testing.T, *lab) proxy.Listener { return proxy.Listener{} }, []func(*testing.T, *lab, string){
+		{"terminated", 20, nil, asks, healthyClients("mpproxy.pem", trustOurs)},
+		{"passed through", 3, sealed, asks, healthyClients("site.pem", trustsSite(nil))},
+		{"a chain larger than what is kept of it", 1, nil, mpShows(large), healthyClients("mpproxy.pem", trustOurs)},
+		{"a chain larger than what is kept of it, passed through", 1, sealed, mpShows(large), healthyClients("site.pem", trustsSite(nil))},
+		{"passed through, padded", 1, sealed, healthyJavaMP, []func(*testing.T, *lab, string){healthyJava}},
+		{"passed through, in one record", 1, sealed, healthyJavaMP, []func(*testing.T, *lab, string){healthyCoalesced}},
+		{"several requests", 3, func(*testing.T, *lab) proxy.Listener { return proxy.Listener{} }, asks, []func(*testing.T, *lab, string){
 			goAgent(trustOurs, labRequest, post(100), post(100_000)),
 		}},
 	} {
@@ -1506,7 +1515,7 @@ func TestLabHealthy(t *testing.T) {
 			want := c.each * len(c.clients)
 			groups, conns := l.run(t, &labCase{
 				conns: want, listener: c.listener, upstream: upstreamWith(siteCA, 0, nil),
-				mp: mpCfg(func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequestClientCert }),
+				mp: c.mp,
 				agent: func(t *testing.T, l *lab, addr string) {
 					for _, client := range c.clients {
 						for range c.each {

@@ -123,6 +123,13 @@ const (
 	noCertificateSize = handshakeHeader + 4 // an empty context, an empty list
 )
 
+// javaPadding is what Java puts behind every handshake message and alert of TLS
+// 1.3. Nobody else is known to pad these.
+const javaPadding = 16
+
+// hides is true for content that may be so many bytes.
+func hides(content, size int) bool { return content == size || content == size+javaPadding }
+
 // guess13 has only sizes to go by.
 func (s *Stream) guess13(outer seal) {
 	finished := false
@@ -133,12 +140,12 @@ func (s *Stream) guess13(outer seal) {
 			continue
 		}
 		switch size := m.Plain.Max; {
-		case size == alertSize:
+		case hides(size, alertSize):
 			m.Guess = MaybeAlert
 		case s.From == Server || finished:
-		case size == noCertificateSize:
+		case hides(size, noCertificateSize):
 			m.Guess = MaybeNoCertificate
-		case size == handshakeHeader+outer.hash:
+		case hides(size, handshakeHeader+outer.hash):
 			m.Guess, finished = MaybeFinished, true
 		}
 	}
