@@ -18,12 +18,14 @@ type sendable struct {
 	chunked bool
 	body    []byte
 	title   string
-	// comment says what the reader has to know: certificates, secrets.
+	// certified says that the agent showed a client certificate.
+	certified bool
+	// comment says what the reader has to know.
 	comment []string
 }
 
 // sendableOf is a request as a command sends it.
-func sendableOf(i *Item, secrets bool) (*sendable, error) {
+func sendableOf(i *Item) (*sendable, error) {
 	m := i.Request
 	if m == nil || i.Row.Method == "" || i.Row.Method == "CONNECT" {
 		return nil, errSkip
@@ -31,7 +33,8 @@ func sendableOf(i *Item, secrets bool) (*sendable, error) {
 	method, _, _ := m.Head.Request()
 	s := &sendable{
 		name: fmt.Sprintf("%08d", i.Row.ID), method: method, url: URL(i), body: m.Body,
-		title: oneLine(fmt.Sprintf("exchange %d: %s", i.Row.ID, i.Row.Long)),
+		title:     oneLine(fmt.Sprintf("exchange %d: %s", i.Row.ID, i.Row.Long)),
+		certified: i.Row.Auth == "cert",
 	}
 	for _, f := range m.Head.Fields {
 		switch strings.ToLower(f.Name) {
@@ -42,13 +45,10 @@ func sendableOf(i *Item, secrets bool) (*sendable, error) {
 			s.fields = append(s.fields, f)
 		}
 	}
-	if i.Row.Auth == "cert" {
-		s.comment = append(s.comment, "The agent showed a client certificate: set MPPROXY_CERT to a PEM file with certificate and key.")
-	}
 	if m.Size > int64(len(m.Body)) {
 		s.comment = append(s.comment, fmt.Sprintf("The body is not whole: %d of %d bytes.", len(m.Body), m.Size))
 	}
-	if !secrets && strings.Contains(string(m.Head.Raw), "[redacted ") {
+	if m.Redacted {
 		s.comment = append(s.comment, "Secrets were taken out: the management point will refuse it. Export with --secrets for all of it.")
 	}
 	return s, nil
@@ -71,7 +71,7 @@ type curl struct{ o *output }
 func newCurl(o *output) writer { return &curl{o} }
 
 func (c *curl) item(i *Item) error {
-	s, err := sendableOf(i, c.o.secrets)
+	s, err := sendableOf(i)
 	if err != nil {
 		return err
 	}
@@ -90,6 +90,9 @@ var own = []string{"User-Agent", "Accept", "Content-Type", "Expect"}
 func (c *curl) script(s *sendable) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#!/bin/sh\n# %s\n", s.title)
+	if s.certified {
+		b.WriteString("# The agent showed a client certificate: set MPPROXY_CERT to a PEM file with certificate and key.\n")
+	}
 	for _, line := range s.comment {
 		fmt.Fprintf(&b, "# %s\n", oneLine(line))
 	}
@@ -157,7 +160,7 @@ type powerShell struct{ o *output }
 func newPowerShell(o *output) writer { return &powerShell{o} }
 
 func (p *powerShell) item(i *Item) error {
-	s, err := sendableOf(i, p.o.secrets)
+	s, err := sendableOf(i)
 	if err != nil {
 		return err
 	}
@@ -174,6 +177,9 @@ func (p *powerShell) item(i *Item) error {
 func (p *powerShell) script(s *sendable) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n", s.title)
+	if s.certified {
+		b.WriteString("# The agent showed a client certificate: name one with -Thumbprint.\n")
+	}
 	for _, line := range s.comment {
 		fmt.Fprintf(&b, "# %s\n", oneLine(line))
 	}
@@ -190,15 +196,32 @@ if ($Thumbprint) {
     if (-not $cert) { throw "no certificate with thumbprint $Thumbprint in the computer's or the user's store" }
     [void] $handler.ClientCertificates.Add($cert)
 }
-if ($SkipCertificateCheck) { $handler.ServerCertificateCustomValidationCallback = { $true } }
+if ($PSVersionTable.PSVersion.Major -lt 6) {
+    # Windows PowerShell may begin with TLS 1.0, and asks with Expect before it sends.
+    [System.Net.ServicePointManager]::SecurityProtocol = [System.Net.ServicePointManager]::SecurityProtocol -bor [System.Net.SecurityProtocolType]::Tls12
+    [System.Net.ServicePointManager]::Expect100Continue = $false
+}
+if ($SkipCertificateCheck) {
+    # .NET asks on a thread that can run no script block: both ways have compiled code.
+    if ($PSVersionTable.PSVersion.Major -lt 6) {
+        Add-Type 'public static class TrustAll { public static void Begin() { System.Net.ServicePointManager.ServerCertificateValidationCallback = delegate { return true; }; } }'
+        [TrustAll]::Begin()
+    } else {
+        $handler.ServerCertificateCustomValidationCallback = [System.Net.Http.HttpClientHandler]::DangerousAcceptAnyServerCertificateValidator
+    }
+}
 $client = New-Object System.Net.Http.HttpClient($handler)
 `)
 	scheme, rest, _ := strings.Cut(s.url, "://")
 	host, path, _ := strings.Cut(rest, "/")
 	fmt.Fprintf(&b, "if (-not $Url) { $Url = %s }\n", psQuote(scheme+"://"+host))
 	fmt.Fprintf(&b, "$request = New-Object System.Net.Http.HttpRequestMessage([System.Net.Http.HttpMethod]::new(%s), ($Url + %s))\n", psQuote(s.method), psQuote("/"+path))
-	if len(s.body) > 0 {
+	content := len(s.body) > 0 || s.method != "GET" && s.method != "HEAD"
+	switch {
+	case len(s.body) > 0:
 		fmt.Fprintf(&b, "$request.Content = New-Object System.Net.Http.ByteArrayContent(,[System.IO.File]::ReadAllBytes((Join-Path $PSScriptRoot %s)))\n", psQuote(s.name+".body"))
+	case content: // or there would be no Content-Length
+		b.WriteString("$request.Content = New-Object System.Net.Http.ByteArrayContent(,[byte[]] @())\n")
 	}
 	if s.chunked {
 		b.WriteString("$request.Headers.TransferEncodingChunked = $true\n")
@@ -206,7 +229,7 @@ $client = New-Object System.Net.Http.HttpClient($handler)
 	for _, f := range s.fields {
 		target := "$request"
 		if strings.HasPrefix(strings.ToLower(f.Name), "content-") {
-			if len(s.body) == 0 {
+			if !content {
 				continue
 			}
 			target = "$request.Content"

@@ -2,9 +2,7 @@
 //
 // Exchanges go in one after the other, as [Item]s that are read from the
 // capture and freed from secrets on the way; files come out. A format is one
-// file of this package and one row of its table. Nothing half-written stays:
-// single files get their name when they are whole, folders are filled file by
-// file.
+// file of this package and one row of its table. Nothing half-written stays.
 package export
 
 import (
@@ -13,11 +11,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"mpproxy/capture"
 	"mpproxy/decode"
+	"mpproxy/internal/whole"
 	"mpproxy/traffic"
 )
 
@@ -65,6 +63,8 @@ type Message struct {
 	Size int64
 	// Decoded is nil for messages above MaxBody.
 	Decoded *decode.Message
+	// Redacted says that values were taken out.
+	Redacted bool
 }
 
 // MaxBody is how much of a body is written. Downloads from distribution points
@@ -108,27 +108,21 @@ var errSkip = errors.New("nothing to write in this format")
 
 // output is where a writer writes to: a stream, or a folder.
 type output struct {
-	w   io.Writer
-	dir string
-	// secrets says that values were not taken out.
-	secrets bool
+	w      io.Writer
+	folder *whole.Folder
 }
 
 // file writes a file of a folder.
 func (o *output) file(name string, content []byte, mode os.FileMode) error {
-	if err := os.WriteFile(filepath.Join(o.dir, name), content, mode); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
+	return o.folder.WriteFile(name, content, mode)
 }
 
 // Export is an export under way.
 type Export struct {
 	from *Loader
 	out  writer
-	// temp becomes path at the end; nil when the writer has a folder or stream.
-	temp *os.File
-	path string
+	// whole gives what was written its name, or takes it away; nil for streams.
+	whole func(error) error
 	// seen are the connections whose exchanges were added.
 	seen  map[traffic.ConnID]bool
 	count Count
@@ -137,21 +131,23 @@ type Export struct {
 // To begins an export of a store to a path: a file, or a folder that is made.
 // An empty path writes to w, for formats of one file.
 func To(s *capture.Store, f Format, path string, w io.Writer, secrets bool) (*Export, error) {
-	e := &Export{from: NewLoader(s, secrets), path: path, seen: map[traffic.ConnID]bool{}}
-	o := &output{w: w, dir: path, secrets: secrets}
+	e := &Export{from: NewLoader(s, secrets), seen: map[traffic.ConnID]bool{}}
+	o := &output{w: w}
 	switch {
 	case f.Folder && path == "":
 		return nil, fmt.Errorf("format %s makes several files: say in which folder", f.Name)
 	case f.Folder:
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return nil, fmt.Errorf("make the folder of the export: %w", err)
-		}
-	case path != "":
-		temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part*")
+		d, err := whole.CreateFolder(path)
 		if err != nil {
-			return nil, fmt.Errorf("export: %w", err)
+			return nil, err
 		}
-		e.temp, o.w = temp, temp
+		o.folder, e.whole = d, d.End
+	case path != "":
+		file, err := whole.Create(path)
+		if err != nil {
+			return nil, err
+		}
+		o.w, e.whole = file, file.End
 	}
 	e.out = f.open(o)
 	return e, nil
@@ -175,22 +171,15 @@ func (e *Export) Add(ctx context.Context, row capture.Row) error {
 	return nil
 }
 
-// Close ends the export: the file gets its name, unless err says that it did
-// not come to its end.
+// Close ends the export: what was written gets its name, unless err says that it
+// did not come to its end.
 func (e *Export) Close(err error) (Count, error) {
 	if err == nil {
 		err = e.out.end()
 	}
 	e.count.Redacted, e.count.Cut = e.from.Redacted, e.from.Cut
-	if e.temp == nil {
-		return e.count, err
+	if e.whole != nil {
+		err = e.whole(err)
 	}
-	err = errors.Join(err, e.temp.Close())
-	if err != nil {
-		return e.count, errors.Join(err, os.Remove(e.temp.Name()))
-	}
-	if err := os.Rename(e.temp.Name(), e.path); err != nil {
-		return e.count, errors.Join(fmt.Errorf("export: %w", err), os.Remove(e.temp.Name()))
-	}
-	return e.count, nil
+	return e.count, err
 }

@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/url"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -105,7 +108,15 @@ type harExtension struct {
 	Findings      []string           `json:"findings,omitempty"`
 }
 
-const harBegin = `{"log":{"version":"1.2","creator":{"name":"mpproxy","version":"1"},"pages":[],"entries":[`
+// harBegin is what stands before the entries. The version that it names is the
+// program's.
+func harBegin() string {
+	version := "(devel)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	return fmt.Sprintf(`{"log":{"version":"1.2","creator":{"name":"mpproxy","version":%q},"pages":[],"entries":[`, version)
+}
 
 func (h *har) item(i *Item) error {
 	if i.Request == nil || i.Row.Method == "" {
@@ -113,7 +124,7 @@ func (h *har) item(i *Item) error {
 	}
 	before := ",\n"
 	if h.count == 0 {
-		before = harBegin + "\n"
+		before = harBegin() + "\n"
 	}
 	h.count++
 	if _, err := h.w.WriteString(before); err != nil {
@@ -129,7 +140,7 @@ func (h *har) item(i *Item) error {
 
 func (h *har) end() error {
 	if h.count == 0 {
-		if _, err := h.w.WriteString(harBegin); err != nil {
+		if _, err := h.w.WriteString(harBegin()); err != nil {
 			return err
 		}
 	}
@@ -143,17 +154,29 @@ func harOf(i *Item) harEntry {
 	x := i.Exchange
 	e := harEntry{
 		Started: x.Begun.UTC().Format("2006-01-02T15:04:05.000000Z07:00"),
-		Time:    millis(x.Ended.Sub(x.Begun)), Request: harRequestOf(i), Response: harResponseOf(i),
-		Timings: harTimings{0, millis(x.Replied.Sub(x.Begun)), millis(x.Ended.Sub(x.Replied))},
-		Comment: i.Row.Long, MPProxy: harMore(i),
+		Request: harRequestOf(i), Response: harResponseOf(i), Timings: harTimingsOf(x),
+		Conn: strconv.FormatInt(int64(i.Row.Conn), 10), Comment: utf8Of(i.Row.Long), MPProxy: harMore(i),
 	}
+	e.Time = e.Timings.Send + e.Timings.Wait + e.Timings.Receive
 	if i.Conn != nil {
 		if host, _, err := net.SplitHostPort(i.Conn.UpstreamLeg.Address); err == nil && net.ParseIP(host) != nil {
 			e.ServerIP = host
 		}
-		e.Conn = i.Conn.Agent
 	}
 	return e
+}
+
+// harTimingsOf are the times of an exchange. Whoever never got a reply has waited
+// to the end.
+func harTimingsOf(x *traffic.Exchange) harTimings {
+	replied, ended := x.Replied, x.Ended
+	if replied.IsZero() {
+		replied = ended
+	}
+	if ended.IsZero() {
+		ended = replied
+	}
+	return harTimings{0, millis(replied.Sub(x.Begun)), millis(ended.Sub(replied))}
 }
 
 func millis(d time.Duration) float64 { return max(0, float64(d.Microseconds())/1e3) }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"io"
 	"testing"
+	"time"
 
 	"mpproxy/traffic"
 )
@@ -49,5 +50,26 @@ func TestHARContent(t *testing.T) {
 				t.Errorf("compression %d, want %d", got.Compression, saved)
 			}
 		})
+	}
+}
+
+// The parts of an entry's time add up to it, also where no reply came: viewers
+// draw them.
+func TestHARTimings(t *testing.T) {
+	begun := time.Date(2026, 3, 2, 8, 15, 0, 0, time.UTC)
+	at := func(ms int) time.Time { return begun.Add(time.Duration(ms) * time.Millisecond) }
+	for name, c := range map[string]struct {
+		replied, ended time.Time
+		want           harTimings
+	}{
+		"whole":        {at(20), at(50), harTimings{0, 20, 30}},
+		"no reply":     {time.Time{}, at(50), harTimings{0, 50, 0}},
+		"under way":    {time.Time{}, time.Time{}, harTimings{}},
+		"cut off":      {at(20), time.Time{}, harTimings{0, 20, 0}},
+		"clock is set": {at(-5), at(-5), harTimings{}},
+	} {
+		if got := harTimingsOf(&traffic.Exchange{Begun: begun, Replied: c.replied, Ended: c.ended}); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
 	}
 }

@@ -96,14 +96,14 @@ func jsonlOf(m *Message) *jsonlMessage {
 	if m == nil {
 		return nil
 	}
-	out := &jsonlMessage{Start: utf8Of(m.Head.Start), Fields: [][2]string{}, Body: m.Body, Size: m.Size}
+	out := &jsonlMessage{Start: utf8Of(m.Head.Start), Fields: [][2]string{}, Body: append([]byte{}, m.Body...), Size: m.Size}
 	for _, f := range m.Head.Fields {
 		out.Fields = append(out.Fields, [2]string{utf8Of(f.Name), utf8Of(f.Value)})
 	}
 	if m.Decoded != nil {
 		out.Header, out.Text = m.Decoded.HeaderText.String, m.Decoded.Text.String
 		for _, a := range m.Decoded.Attachments {
-			out.Attachments = append(out.Attachments, jsonlAttachment{utf8Of(a.Name), a.Bytes})
+			out.Attachments = append(out.Attachments, jsonlAttachment{utf8Of(a.Name), append([]byte{}, a.Bytes...)})
 		}
 	}
 	return out

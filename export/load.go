@@ -63,6 +63,9 @@ func (l *Loader) Load(ctx context.Context, row capture.Row) (*Item, error) {
 	if item.Findings, err = l.store.Findings(ctx, row.ID); err != nil {
 		return nil, fmt.Errorf("read the findings of exchange %d: %w", row.ID, err)
 	}
+	if !l.secrets {
+		item.lines()
+	}
 	for _, m := range []struct {
 		to        **Message
 		dir       traffic.Dir
@@ -82,6 +85,17 @@ func (l *Loader) Load(ctx context.Context, row capture.Row) (*Item, error) {
 		}
 	}
 	return item, nil
+}
+
+// lines takes the secrets of URLs out of what is said of an exchange. They are
+// counted where they stand in its messages.
+func (i *Item) lines() {
+	for _, s := range []*string{&i.Row.Target, &i.Row.Short, &i.Row.Long, &i.Row.Err, &i.Exchange.Err} {
+		*s, _ = redact.Line(*s)
+	}
+	for k := range i.Findings {
+		i.Findings[k].Evidence, _ = redact.Line(i.Findings[k].Evidence)
+	}
 }
 
 func (l *Loader) message(ctx context.Context, id traffic.ExchangeID, d traffic.Dir, forwarded bool) (*Message, error) {
@@ -129,6 +143,7 @@ func body(src decode.Source) ([]byte, int64, error) {
 func (l *Loader) redact(m *Message) {
 	clean := redact.Of(m.Head, m.Decoded)
 	l.Redacted += clean.Count
+	m.Redacted = clean.Count > 0
 	m.Head = clean.Head
 	if clean.Body == nil {
 		return

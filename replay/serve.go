@@ -136,9 +136,9 @@ func (s *Server) connection(ctx context.Context, conn net.Conn) {
 		}
 		var out []byte
 		if s.Native && !certified(conn) {
-			out = plainReply(403, http.StatusText(403), "mpproxy replay: this management point demands a client certificate, and the agent has shown none (403.7)")
+			out = plainReply(http.StatusForbidden, "Forbidden", "mpproxy replay: this management point demands a client certificate, and the agent has shown none (403.7)")
 		} else if out, who, err = s.answer(ctx, who, req); err != nil {
-			out = plainReply(500, http.StatusText(500), "mpproxy replay: "+err.Error())
+			out = plainReply(http.StatusInternalServerError, "Internal Server Error", "mpproxy replay: "+err.Error())
 		}
 		if method, _, _ := req.head.Request(); method == "HEAD" {
 			out = onlyHead(out)
@@ -218,7 +218,7 @@ func (s *Server) answer(ctx context.Context, who string, r *live) (out []byte, a
 	if !found {
 		item.Method = method
 		s.Unknown(Unknown{Agent: who, Method: method, Target: target, Kind: m.Kind, Nearest: s.index.nearest(item)})
-		return plainReply(404, decode.NotInCapture, "mpproxy replay: no captured exchange answers "+method+" "+target), who, nil
+		return plainReply(http.StatusNotFound, decode.NotInCapture, "mpproxy replay: no captured exchange answers "+method+" "+target), who, nil
 	}
 	out, err = s.fit(ctx, id, m, method, r.head, client)
 	return out, who, err

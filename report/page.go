@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
+
+	"mpproxy/internal/redact"
 )
 
 //go:embed page.html
@@ -16,7 +19,15 @@ func (r *Report) Write(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	if err := t.Execute(w, r); err != nil {
+	var page strings.Builder
+	if err := t.Execute(&page, r); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	text := page.String()
+	if !r.Secrets { // what a URL's query has stands in titles and evidence too
+		text, _ = redact.Line(text)
+	}
+	if _, err := io.WriteString(w, text); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil

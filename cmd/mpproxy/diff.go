@@ -15,6 +15,7 @@ import (
 	"mpproxy/capture"
 	"mpproxy/compare"
 	"mpproxy/internal/diff"
+	"mpproxy/internal/whole"
 	"mpproxy/traffic"
 )
 
@@ -45,6 +46,11 @@ func (c *diffCommand) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	defer a.Close()
+	for _, file := range []string{c.File, c.Other} {
+		if err := notItself(c.JUnit, file); err != nil {
+			return err
+		}
+	}
 	v, err := c.begin(e, filepath.Base(c.File), c.Other)
 	if err != nil {
 		return err
@@ -105,9 +111,8 @@ type verdict struct {
 	replies bool
 	// differed counts what differed before this run, of a replay that goes on.
 	differed int
-	// junit is the file under way that becomes junitPath; nil writes none.
-	junit     *os.File
-	junitPath string
+	// junit is the file of --junit; nil writes none.
+	junit *whole.File
 }
 
 // begin opens the reports that were asked for.
@@ -126,11 +131,11 @@ func (o *verdicts) begin(e *env, a, b string) (*verdict, error) {
 		v.reports = append(v.reports, &diff.Text{W: e.stdout, Format: output{ASCII: o.ASCII}.format(e), Varied: o.Varied, Names: [2]string{a, b}})
 	}
 	if o.JUnit != "" {
-		f, err := os.CreateTemp(filepath.Dir(o.JUnit), filepath.Base(o.JUnit)+".*")
+		f, err := whole.Create(o.JUnit)
 		if err != nil {
-			return nil, fmt.Errorf("write JUnit XML: %w", err)
+			return nil, usage(err, "--junit FILE says where.")
 		}
-		v.junit, v.junitPath = f, o.JUnit
+		v.junit = f
 		v.reports = append(v.reports, &diff.JUnit{W: f, Suite: a + " | " + b})
 	}
 	return v, nil
@@ -171,12 +176,7 @@ func (v *verdict) end(err error) error {
 		}
 	}
 	if v.junit != nil {
-		err = errors.Join(err, v.junit.Close())
-		if err == nil {
-			err = os.Rename(v.junit.Name(), v.junitPath)
-		} else {
-			err = errors.Join(err, os.Remove(v.junit.Name()))
-		}
+		err = v.junit.End(err)
 	}
 	if err != nil {
 		return quietPipe(err)

@@ -36,6 +36,12 @@ func (c *exportCommand) Run(ctx context.Context, e *env) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.Output == "-" {
+		c.Output = ""
+	}
+	if err := notItself(c.Output, c.File); err != nil {
+		return err
+	}
 	s, err := openStore(c.File)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -369,5 +370,50 @@ func TestExportStops(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(out + "*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// What is read is not written over, and nothing half-written stays.
+func TestExportSpares(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.mpdb")
+	if code := runQuietly(t, "demo", "--plain", "--agents", "1", "-w", file); code != 0 {
+		t.Fatalf("demo ended with %d", code)
+	}
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"export", file, "-o", file},
+		{"report", file, "-o", file},
+		{"diff", file, file, "--junit", file},
+		{"replay", file, "--to", "http://127.0.0.1:1", "--junit", file},
+		{"replay", file, "--serve", "127.0.0.1:0", "-w", file},
+		{"export", file, "-o", dir},
+		{"export", file, "--format", "curl", "-o", file},
+	} {
+		if code := runQuietly(t, args...); code != exitUsage {
+			t.Errorf("%v ended with %d", args, code)
+		}
+	}
+	after, err := os.ReadFile(file)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the capture was changed: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "out"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"har", "curl"} {
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		c := exportCommand{File: file, Format: format, Output: filepath.Join(dir, "out", "x")}
+		if err := c.Run(ctx, &env{strings.NewReader(""), io.Discard, io.Discard, os.Getenv}); err == nil {
+			t.Errorf("%s: it was stopped, and says nothing", format)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "out", "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
 	}
 }

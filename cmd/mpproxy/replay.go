@@ -61,6 +61,11 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	for _, written := range []string{c.JUnit, c.Write} {
+		if err := notItself(written, c.File); err != nil {
+			return err
+		}
+	}
 	s, err := openStore(c.File)
 	if err != nil {
 		return err

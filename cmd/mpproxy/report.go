@@ -3,14 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"mpproxy/filter"
 	"mpproxy/internal/view"
+	"mpproxy/internal/whole"
 	"mpproxy/report"
 )
 
@@ -31,6 +30,12 @@ func (c *reportCommand) Run(ctx context.Context, e *env) error {
 		if f, err = parseFilter(c.Filter); err != nil {
 			return err
 		}
+	}
+	if c.Output == "-" {
+		c.Output = ""
+	}
+	if err := notItself(c.Output, c.File); err != nil {
+		return err
 	}
 	s, err := openStore(c.File)
 	if err != nil {
@@ -72,16 +77,23 @@ func (c *reportCommand) secrets(r *report.Report) string {
 // writeWhole writes a file that only its owner may read, and that has its name
 // only once it is whole.
 func writeWhole(path string, content []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part*")
+	f, err := whole.Create(path)
 	if err != nil {
 		return usage(err, "-o PATH says where.")
 	}
-	_, err = temp.Write(content)
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
+	_, err = f.Write(content)
+	return f.End(err)
+}
+
+// notItself refuses to write over the capture that is read.
+func notItself(output, capture string) error {
+	out, err := os.Stat(output)
 	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temp.Name()))
+		return nil //nolint:nilerr // what is not there cannot be the capture
 	}
-	return nil
+	in, err := os.Stat(capture)
+	if err != nil || !os.SameFile(out, in) {
+		return nil //nolint:nilerr // what cannot be read is said when it is opened
+	}
+	return usage(fmt.Errorf("%s is the capture itself", output), "Name another file to write to.")
 }

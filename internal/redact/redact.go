@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"mpproxy/decode"
 	"mpproxy/traffic"
@@ -40,7 +41,7 @@ func mark(value string) string {
 
 // headRule says which fields have secrets.
 type headRule struct {
-	// name is the field's, with * for any end.
+	// name is the field's; within stars it may stand anywhere in it.
 	name string
 	// scheme is true where the first word is no secret.
 	scheme bool
@@ -57,23 +58,25 @@ var headRules = []headRule{
 	{"authentication-info", true, false},
 	{"cookie", false, true},
 	{"set-cookie", false, true},
-	{"clienttoken*", false, false},
-	{"ccmclientidsignature", false, false},
-	{"ccmclienttimestamp*signature", false, false},
-	{"ccm-token*", false, false},
-	{"x-ms-token*", false, false},
+	{"*token*", false, false},
+	{"*signature*", false, false},
+	{"*password*", false, false},
+	{"*secret*", false, false},
+	{"*api-key*", false, false},
 }
 
 // Head takes the secrets out of a head. It returns the same head when there
 // are none.
 func Head(h traffic.Head) (traffic.Head, int) {
 	raw, n := h.Raw, 0
+	if clean, count := Line(h.Start); count > 0 {
+		raw, n = append([]byte(clean), raw[len(h.Start):]...), count
+	}
 	for _, f := range h.Fields {
-		rule := ruleFor(f.Name)
-		if rule == nil {
-			continue
+		clean, count := Line(f.Value) // such as a Location with a token in its query
+		if rule := ruleFor(f.Name); rule != nil {
+			clean, count = rule.clean(f.Value)
 		}
-		clean, count := rule.clean(f.Value)
 		if count == 0 {
 			continue
 		}
@@ -89,8 +92,8 @@ func Head(h traffic.Head) (traffic.Head, int) {
 func ruleFor(name string) *headRule {
 	name = strings.ToLower(name)
 	for i, r := range headRules {
-		first, last, wild := strings.Cut(r.name, "*")
-		if r.name == name || wild && len(name) >= len(first)+len(last) && strings.HasPrefix(name, first) && strings.HasSuffix(name, last) {
+		part := strings.Trim(r.name, "*")
+		if r.name == name || part != r.name && strings.Contains(name, part) {
 			return &headRules[i]
 		}
 	}
@@ -143,21 +146,44 @@ func Of(h traffic.Head, m *decode.Message) Message {
 	if m == nil {
 		return out
 	}
-	edit, n := edits(m)
+	body, n := bodyOf(m)
 	if n == 0 {
 		return out
 	}
 	out.Count += n
+	out.Body = body
+	out.Head = traffic.ParseHead(lengthOf(out.Head.Raw, len(body)))
+	return out
+}
+
+// bodyOf is a message's body without its secrets; 0 when it has none.
+func bodyOf(m *decode.Message) ([]byte, int) {
+	edit, n := edits(m)
+	if m.Kind == tokenService || n == 0 && m.Header == nil && m.Text.String == "" {
+		whole, err := m.Encode()
+		switch {
+		case err != nil || len(whole) == 0:
+		case m.Kind == tokenService: // the token that is asked for, or its answer
+			return []byte(mark(string(whole))), 1
+		case utf8.Valid(whole):
+			clean, count := loose(string(whole))
+			return []byte(clean), count
+		}
+	}
+	if n == 0 {
+		return nil, 0
+	}
 	body, _, err := m.Edit(edit)
 	if err != nil {
 		// It was cut short, or is packed in a way that is not known: nothing of
 		// a body with secrets may go on.
 		body = []byte(mark(m.Text.String))
 	}
-	out.Body = body
-	out.Head = traffic.ParseHead(lengthOf(out.Head.Raw, len(body)))
-	return out
+	return body, n
 }
+
+// tokenService is the kind of messages that are about tokens as a whole.
+const tokenService = "token-service"
 
 // edits are the changes that take the secrets out of a message's texts.
 func edits(m *decode.Message) (e decode.Edit, n int) {

@@ -1,10 +1,15 @@
 package redact
 
 import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"mpproxy/decode"
 	"mpproxy/traffic"
@@ -30,6 +35,12 @@ func TestText(t *testing.T) {
 		{"packed policy of another kind", `<Policy PolicyCategory="InventoryAction"><PolicyXML Compression="zlib">abcd</PolicyXML></Policy>`, 0, "abcd"},
 		{"in an attribute", `<Properties><Property Name="RegToken" Value='` + secret + `'/><Property Name="Other" Value="v"/></Properties>`, 1, `Value="v"`},
 		{"two of them", `<P><property name="a" secret="1"><value>` + secret + `</value></property><property name="b" secret="1"><value>` + secret + `</value></property></P>`, 2, ""},
+		{"packed policy with a secret, whatever its kind", `<Policy PolicyCategory="ClientConfig"><PolicyXML Compression="zlib"><![CDATA[` + packed(t, `<r><property name="x" secret="1"><value>`+secret+`</value></property></r>`) + `]]></PolicyXML></Policy>`, 1, "ClientConfig"},
+		{"policy in a policy", `<Policy><PolicyXML><![CDATA[<instance class="CCM_NetworkAccessAccount"><property name="a"><value>` + secret + `</value></property></instance>]]></PolicyXML></Policy>`, 1, "CCM_NetworkAccessAccount"},
+		{"an element by its name", `<s:Envelope><s:Body><CCMToken>` + secret + `</CCMToken></s:Body></s:Envelope>`, 1, "s:Body"},
+		{"an attribute by its name", `<A Password='` + secret + `' Other="v"/>`, 1, `Other="v"`},
+		{"JSON", `{"access_token":"` + secret + `","expires_in":28800}`, 1, "28800"},
+		{"a form", `grant=x&client_secret=` + secret + `&y=z`, 1, "&y=z"},
 		{"no XML", `secret="1" ` + secret, 1, ""},
 		{"cut short", `<property secret="1"><value>` + secret, 1, ""},
 		{"nothing secret", `<A Token="x"><B/></A>`, 0, `<A Token="x"><B/></A>`},
@@ -46,12 +57,54 @@ func TestText(t *testing.T) {
 	}
 }
 
+// packed is text as policies hold it compressed.
+func packed(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+		if err := binary.Write(w, binary.LittleEndian, unit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return strings.ToUpper(hex.EncodeToString(b.Bytes()))
+}
+
+// A URL carries secrets too, and stays one.
+func TestLine(t *testing.T) {
+	got, n := Line("GET /x?a=1&access_token=" + secret + "&sig=" + secret + "&design=2 HTTP/1.1")
+	if n != 2 || strings.Contains(got, secret) || strings.Count(got, " ") != 2 || !strings.Contains(got, "a=1&") || !strings.HasSuffix(got, "&design=2 HTTP/1.1") {
+		t.Errorf("%d taken out: %s", n, got)
+	}
+	const plain = "GET /SMS_MP/.sms_dcm?Id&DocumentId=x&Hash=AB HTTP/1.1"
+	if got, n := Line(plain); n != 0 || got != plain {
+		t.Errorf("%d taken out: %s", n, got)
+	}
+}
+
+// What is said with a token service is a secret as a whole.
+func TestTokenService(t *testing.T) {
+	for _, body := range []string{`opaque ` + secret, `{"x":"` + secret + `"}`} {
+		h := traffic.ParseHead([]byte("POST /CCM_STS HTTP/1.1\r\nHost: mp\r\n\r\n"))
+		if r := Of(h, decodeBody(h, []byte(body))); r.Count != 1 || strings.Contains(string(r.Body), secret) {
+			t.Errorf("%d taken out: %s", r.Count, r.Body)
+		}
+	}
+	h := traffic.ParseHead([]byte("POST /else HTTP/1.1\r\nContent-Type: application/json\r\n\r\n"))
+	if r := Of(h, decodeBody(h, []byte(`{"password":"`+secret+`","a":1}`))); r.Count != 1 || strings.Contains(string(r.Body), secret) || !strings.Contains(string(r.Body), `"a":1`) {
+		t.Errorf("JSON: %d taken out: %s", r.Count, r.Body)
+	}
+}
+
 func TestHead(t *testing.T) {
 	raw := "GET / HTTP/1.1\r\nHost: mp01\r\nauthorization: Negotiate " + secret + "\r\nCookie: id=" + secret + "\r\n" +
-		"ClientToken: " + secret + "\r\nClientTokenSignature:" + secret + "\r\nWWW-Authenticate: Negotiate\r\nX: " + "kept" + "\r\n\r\n"
+		"ClientToken: " + secret + "\r\nClientTokenSignature:" + secret + "\r\nWWW-Authenticate: Negotiate\r\nCCMToken: " + secret + "\r\nLocation: /y?token=" + secret + "\r\nX: " + "kept" + "\r\n\r\n"
 	h, n := Head(traffic.ParseHead([]byte(raw)))
 	got := string(h.Raw)
-	if n != 4 || strings.Contains(got, secret) {
+	if n != 6 || strings.Contains(got, secret) {
 		t.Fatalf("%d taken out: %s", n, got)
 	}
 	for _, keeps := range []string{"authorization: Negotiate [redacted", "Cookie: id=[redacted", "ClientTokenSignature:[redacted", "WWW-Authenticate: Negotiate\r\n", "X: kept\r\n\r\n"} {

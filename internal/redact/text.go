@@ -1,27 +1,35 @@
 package redact
 
 import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/xml"
 	"errors"
 	"io"
 	"regexp"
 	"strings"
+	"unicode/utf16"
 )
 
 // secretNames are properties whose value is a secret wherever they stand, in
 // lower case.
 var secretNames = map[string]bool{
-	"networkaccessusername": true, "networkaccesspassword": true, "ts_sequence": true, "sourcescript": true,
+	"networkaccessusername": true, "ts_sequence": true, "sourcescript": true,
 	"_smstsmediapfx": true, "_smsmediaguid": true, "_smstsreserved1-000": true, "_smstsreserved2-000": true,
-	"regtoken": true, "registrationtoken": true, "bulktoken": true, "ccmtoken": true, "authtoken": true,
-	"password": true, "pfxpassword": true,
 }
 
 // secretClasses are WMI classes of which every value is a secret.
 var secretClasses = map[string]bool{"ccm_networkaccessaccount": true, "ccm_collectionvariable": true, "ccm_tasksequence": true}
 
 // secretElements are elements whose text is a secret.
-var secretElements = map[string]bool{"policysecret": true, "networkaccesspassword": true, "networkaccessusername": true, "ts_sequence": true, "token": true, "regtoken": true}
+var secretElements = map[string]bool{"policysecret": true, "networkaccessusername": true, "ts_sequence": true}
+
+// secretName tells whether what has a name, in lower case, is a secret by it.
+func secretName(name string) bool {
+	return strings.Contains(name, "password") || strings.HasSuffix(name, "token") || secretNames[name]
+}
 
 // secretCategories are policies that are secret as a whole once they are
 // packed.
@@ -33,16 +41,24 @@ var hint = regexp.MustCompile(`(?i)secret|networkaccess|ts_sequence|sourcescript
 
 // Text takes the secrets out of a message's XML. It returns the same text and 0
 // when there are none.
-func Text(s string) (string, int) {
-	if !hint.MatchString(s) {
+func Text(s string) (string, int) { return text(s, 0) }
+
+// maxDepth bounds how deep texts are looked for in texts.
+const maxDepth = 8
+
+func text(s string, depth int) (string, int) {
+	switch {
+	case !hint.MatchString(s):
 		return s, 0
+	case depth > maxDepth:
+		return mark(s), 1
 	}
-	w := walk{src: s}
+	w := walk{src: s, depth: depth}
 	if err := w.run(); err != nil {
 		if secretText.MatchString(s) {
 			return mark(s), 1 // not XML, but it says that it has secrets
 		}
-		return s, 0
+		return loose(s)
 	}
 	if len(w.cuts) == 0 {
 		return s, 0
@@ -60,6 +76,55 @@ func Text(s string) (string, int) {
 
 var secretText = regexp.MustCompile(`(?i)secret\s*=\s*["']1|<PolicySecret|NetworkAccessPassword`)
 
+// pairs are names and values of JSON and of forms, of which the name says that
+// the value is a secret.
+var pairs = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)"[^"]*(?:token|password|secret|assertion)"\s*:\s*"((?:[^"\\]|\\.)+)"`),
+	regexp.MustCompile(`(?i)(?:^|&)[^&=\s]*(?:token|password|secret|assertion)=([^&\s]+)`),
+}
+
+// loose takes the secrets out of a text that is no XML.
+func loose(s string) (string, int) {
+	n := 0
+	for _, re := range pairs {
+		var count int
+		s, count = replaceGroup(re, s, mark)
+		n += count
+	}
+	return s, n
+}
+
+// query finds the secret values of a URL's query.
+var query = regexp.MustCompile(`(?i)[?&;][^?&;=\s]*(?:token|signature|\bsig|password|pwd|secret|assertion)=([^&;\s"'<>]+)`)
+
+// Line takes the secrets out of the URLs of a line, such as the first of a
+// request or a summary.
+func Line(s string) (string, int) {
+	if !strings.Contains(s, "=") {
+		return s, 0
+	}
+	return replaceGroup(query, s, func(value string) string {
+		return strings.NewReplacer(" ", "-", ",", "", "[", "", "]", "").Replace(mark(value)) // a URL has no blanks
+	})
+}
+
+// replaceGroup changes the first group of each match.
+func replaceGroup(re *regexp.Regexp, s string, change func(string) string) (string, int) {
+	found := re.FindAllStringSubmatchIndex(s, -1)
+	if len(found) == 0 {
+		return s, 0
+	}
+	var b strings.Builder
+	at := 0
+	for _, m := range found {
+		b.WriteString(s[at:m[2]])
+		b.WriteString(change(s[m[2]:m[3]]))
+		at = m[3]
+	}
+	b.WriteString(s[at:])
+	return b.String(), len(found)
+}
+
 // cut is a range of the text that is replaced.
 type cut struct {
 	from, to int
@@ -68,8 +133,9 @@ type cut struct {
 
 // walk finds the secrets of a text.
 type walk struct {
-	src  string
-	cuts []cut
+	src   string
+	depth int
+	cuts  []cut
 	// open says for each open element whether what stands in it is secret.
 	open []bool
 	// category is the policy's, in lower case.
@@ -121,39 +187,80 @@ func (w *walk) start(t xml.StartElement, from, to int) {
 		w.category = strings.ToLower(c)
 	}
 	name, property := strings.ToLower(t.Name.Local), strings.ToLower(attrs["name"])
-	secret := w.secret() || secretElements[name] ||
-		name == "property" && (attrs["secret"] == "1" || secretNames[property]) ||
+	secret := w.secret() || secretElements[name] || secretName(name) ||
+		name == "property" && (attrs["secret"] == "1" || secretName(property)) ||
 		name == "instance" && secretClasses[strings.ToLower(attrs["class"])] ||
 		name == "policyxml" && attrs["compression"] != "" && (secretCategories[w.category] || w.category == "")
-	if secret {
-		w.attribute(t, from, to)
-	}
+	w.attributes(from, to, secret)
 	w.open = append(w.open, secret)
 }
 
-// attribute takes the Value attribute out of a secret element's tag.
-func (w *walk) attribute(t xml.StartElement, from, to int) {
-	for _, a := range t.Attr {
-		if !strings.EqualFold(a.Name.Local, "value") || a.Value == "" {
-			continue
+// attributes takes out of a tag what is a secret: the Value of a secret element,
+// and passwords.
+func (w *walk) attributes(from, to int, secret bool) {
+	for _, at := range attribute.FindAllStringSubmatchIndex(w.src[from:to], -1) {
+		name := strings.ToLower(w.src[from+at[2] : from+at[3]])
+		lo, hi := at[4], at[5]
+		if lo < 0 {
+			lo, hi = at[6], at[7]
 		}
-		tag := w.src[from:to]
-		if at := valueAt.FindStringSubmatchIndex(tag); at != nil {
-			lo, hi := at[2], at[3]
-			if lo < 0 {
-				lo, hi = at[4], at[5]
-			}
-			w.cuts = append(w.cuts, cut{from + lo, from + hi, mark(a.Value)})
+		if value := w.src[from+lo : from+hi]; value != "" && (secret && name == "value" || strings.Contains(name, "password")) {
+			w.cuts = append(w.cuts, cut{from + lo, from + hi, mark(value)})
 		}
 	}
 }
 
-var valueAt = regexp.MustCompile(`(?i)\svalue\s*=\s*(?:"([^"]*)"|'([^']*)')`)
+var attribute = regexp.MustCompile(`\s([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')`)
 
-// text takes the text of a secret element out, with its CDATA.
+// text takes the text of a secret element out, with its CDATA; of another one
+// what it holds as XML in turn, as policies do, packed or not.
 func (w *walk) text(words string, from, to int) {
-	if !w.secret() || strings.TrimSpace(words) == "" {
-		return
+	switch {
+	case strings.TrimSpace(words) == "":
+	case w.secret(), packedSecret(words, w.depth+1):
+		w.cuts = append(w.cuts, cut{from, to, mark(words)})
+	case strings.Contains(words, "<"):
+		if clean, n := text(words, w.depth+1); n > 0 {
+			w.cuts = append(w.cuts, cut{from, to, cdata(clean)})
+		}
 	}
-	w.cuts = append(w.cuts, cut{from, to, mark(words)})
+}
+
+// cdata writes a text so that no markup in it counts.
+func cdata(s string) string {
+	return "<![CDATA[" + strings.ReplaceAll(s, "]]>", "]]]]><![CDATA[>") + "]]>"
+}
+
+// maxUnpacked is how much of a packed text is looked at.
+const maxUnpacked = 16 << 20
+
+// packedSecret tells whether a text is hex of zlib of a text with secrets.
+func packedSecret(words string, depth int) bool {
+	words = strings.TrimSpace(words)
+	if len(words) < 4 || !strings.HasPrefix(words, "78") {
+		return false
+	}
+	packed, err := hex.DecodeString(words)
+	if err != nil {
+		return false
+	}
+	r, err := zlib.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return false
+	}
+	plain, _ := io.ReadAll(io.LimitReader(r, maxUnpacked)) // what came before it broke counts
+	_, n := text(utf8Of(plain), depth)
+	return n > 0
+}
+
+// utf8Of is a text that may be UTF-16.
+func utf8Of(b []byte) string {
+	if b = bytes.TrimPrefix(b, []byte{0xff, 0xfe}); len(b) < 2 || b[1] != 0 {
+		return string(b)
+	}
+	units := make([]uint16, len(b)/2)
+	for i := range units {
+		units[i] = binary.LittleEndian.Uint16(b[2*i:])
+	}
+	return string(utf16.Decode(units))
 }
