@@ -1,6 +1,8 @@
 package decode
 
-import "fmt"
+import (
+	"mpproxy/internal/tlsrecord"
+)
 
 // tlsBytes are TLS where a message was expected: a handshake that failed, or
 // one inside a tunnel that was not opened.
@@ -16,7 +18,16 @@ func (d *decoder) isTLS() bool {
 	return len(d.Head.Raw) == 0 && len(b) >= 5 && recordTypes[b[0]] != "" && b[1] == 3 && b[2] <= 4
 }
 
+// helloLimit is how many bytes are looked through for a ClientHello.
+const helloLimit = 16 << 10
+
+// sumTLS names the server that a ClientHello asks for, which tells connections
+// apart of which nothing else can be read.
 func sumTLS(d *decoder) (short, long string) {
-	short = fmt.Sprintf("%s, %s", recordTypes[d.body[0]], sizeWords(d.Size))
+	what := recordTypes[d.body[0]]
+	if hello := tlsrecord.Parse(d.body[:min(len(d.body), helloLimit)], nil).ClientHello(); hello != nil && hello.ServerName != "" {
+		what = "to " + clip(hello.ServerName)
+	}
+	short = what + ", " + sizeWords(d.Size)
 	return short, "TLS " + short
 }
