@@ -79,7 +79,7 @@ func authoritiesLine(names []string) string {
 // hintLine is a list that lacks a chain's issuers, as evidence.
 func hintLine(size int, names, issuers []string) string {
 	line := fmt.Sprintf("the management point named %s, %d bytes", authoritiesLine(names), size)
-	line += "; the agent's certificate is by " + quote(strings.Join(issuers, ", which is by "))
+	line += "; the agent's certificate is by " + quote(strings.Join(slices.Compact(slices.Clone(issuers)), ", which is by "))
 	if len(issuers) == 1 {
 		line += ", which may be below one of them"
 	}

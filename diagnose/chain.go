@@ -228,7 +228,18 @@ func (c chain) name(want string) (why string, good bool) {
 	case len(have) == 0:
 		return fmt.Sprintf("%s was asked for; the certificate has no subject alternative names, only the common name %q, which counts no more", want, x.Subject.CommonName), false
 	}
-	return fmt.Sprintf("%s was asked for; the certificate has %s", want, strings.Join(have, ", ")), false
+	return fmt.Sprintf("%s was asked for; the certificate has %s", want, some(have)), false
+}
+
+// someNames is how many names of a certificate one line has.
+const someNames = 20
+
+// some are names in a line: certificates of hosters have hundreds.
+func some(names []string) string {
+	if more := len(names) - someNames; more > 0 {
+		return strings.Join(names[:someNames], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // joinedName is a DNS name that holds what no DNS name can: the separator of a

@@ -154,6 +154,12 @@ var mpRefusesHidden = rule{
 			return occurrence{}, false
 		}
 		h, read := l.hidden()
+		if read && h.dismissed && l.hello().Has(tlsrecord.ExtPostHandshakeAuth) && l.keptWhole() {
+			return occurrence{leg: traffic.AgentSide, who: mpSide, sure: possible, proof: []string{
+				"to the last that the agent said the management point had one record of an alert's size as its only answer",
+				"the agent's hello offers post_handshake_auth: it can be asked for its certificate after its request, which cannot be seen",
+			}}, true
+		}
 		waited := f.Conn.UpstreamLeg.EndedAt.Sub(l.hs.Began) - h.finished
 		refused := h.answers == 1 && h.alert || h.answers == 0 && f.mpEnded()
 		if !read || waited > answerTime || !refused {
@@ -191,6 +197,9 @@ type hidden struct {
 	// answered is true when the server sent anything after the client's first
 	// data.
 	answered bool
+	// dismissed is true when the last that the client said, after its first data,
+	// got an alert for an answer and nothing else.
+	dismissed bool
 	// finished is when the client's Finished came, since the handshake began.
 	finished time.Duration
 }
@@ -198,6 +207,11 @@ type hidden struct {
 // answerTime is how soon a server that dislikes a certificate says so. One that
 // ends later was tired of waiting for a request.
 const answerTime = 5 * time.Second
+
+// keptWhole is true when all bytes of the leg were kept.
+func (l *leg) keptWhole() bool {
+	return max(len(l.hs.In), len(l.hs.Out)) < traffic.HandshakeLimit
+}
 
 // certificateLeast is more than an empty Certificate and a Finished in one record
 // have, in bytes, and less than any certificate.
@@ -207,7 +221,7 @@ const certificateLeast = 200
 // its size, or by the server's speaking after it. It is false when it is not
 // there, or the client said goodbye first.
 func (l *leg) hidden() (h hidden, read bool) {
-	finished, data := false, false
+	finished, data, owed := false, false, false
 	at := func(from tlsrecord.Side, offset int) time.Duration {
 		return l.hs.Passed(from == tlsrecord.Client, offset)
 	}
@@ -219,6 +233,8 @@ func (l *leg) hidden() (h hidden, read bool) {
 			finished = true
 			h.answered = h.answered || data
 			h.alert = h.answers == 0 && m.Guess == tlsrecord.MaybeAlert
+			h.dismissed = owed && m.Guess == tlsrecord.MaybeAlert
+			owed = false
 			h.answers++
 		case r.From == tlsrecord.Server:
 		case m.Guess == tlsrecord.MaybeFinished:
@@ -227,6 +243,7 @@ func (l *leg) hidden() (h hidden, read bool) {
 			return h, false
 		case finished:
 			data = true
+			owed, h.dismissed = m.Guess != tlsrecord.MaybeAlert, false
 		default:
 			h.none = h.none || m.Guess == tlsrecord.MaybeNoCertificate
 			h.shown += m.Length

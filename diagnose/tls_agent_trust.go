@@ -207,6 +207,8 @@ func (f *facts) shownBy() string {
 		issuer = f.OwnIssuer
 	}
 	switch {
+	case f.agent.tr.Resumed():
+		return "it was shown no certificate: the handshake resumed an earlier session"
 	case issuer == "":
 		return "it was shown " + f.agent.serverName() + "'s certificate"
 	case len(chain) == 0 && !f.agent.sealed:

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -213,6 +214,9 @@ func ParseTarget(s string) (Target, error) {
 	t := Target{Host: u.Hostname(), Port: u.Port(), TLS: u.Scheme == "https"}
 	if t.Port == "" {
 		t.Port = defaultPort(t.TLS)
+	}
+	if n, err := strconv.ParseUint(t.Port, 10, 16); err != nil || n == 0 {
+		return Target{}, fmt.Errorf("%q has no port between 1 and 65535", s)
 	}
 	return t, nil
 }

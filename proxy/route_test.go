@@ -156,3 +156,24 @@ func TestClientIDInMessage(t *testing.T) {
 		t.Error("the management point saw no certificate, want the bridge's")
 	}
 }
+
+// TestParseTarget: what is no management point is said to be none before
+// anything listens.
+func TestParseTarget(t *testing.T) {
+	for url, want := range map[string]Target{
+		"https://mp01.lab.example":                     {Host: "mp01.lab.example", Port: "443", TLS: true},
+		"http://mp01.lab.example:8080/":                {Host: "mp01.lab.example", Port: "8080"},
+		"https://[::1]:8443":                           {Host: "::1", Port: "8443", TLS: true},
+		"mp01.lab.example":                             {},
+		"ftp://mp01.lab.example":                       {},
+		"https://mp01.lab.example/ccm":                 {},
+		"https://mp01.lab.example:0":                   {},
+		"https://mp01.lab.example:9999999999999999999": {},
+		"https://mp01.lab.example:65536":               {},
+	} {
+		got, err := ParseTarget(url)
+		if got != want || (err == nil) != (want.Host != "") {
+			t.Errorf("%s: %+v, %v; want %+v", url, got, err, want)
+		}
+	}
+}

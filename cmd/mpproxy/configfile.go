@@ -298,9 +298,16 @@ func addresses(s string) (netip.Prefix, error) {
 }
 
 // loadClientCert loads a PEM file with its key, or a PFX with the password in
-// another file.
+// another file. It is nil when no file is named.
 func loadClientCert(file, key, passwordFile string) (*tls.Certificate, error) {
-	if passwordFile == "" {
+	switch {
+	case file == "" && key+passwordFile == "":
+		return nil, nil
+	case file == "":
+		return nil, errors.New("a key, or a password, and no certificate that it is for: --client-cert names that")
+	case key != "" && passwordFile != "":
+		return nil, fmt.Errorf("%s has its key in another file, so no password is asked for: leave the password file out; a key with a password is made one without by openssl pkey -in KEY -out PLAIN", file)
+	case passwordFile == "":
 		return pki.LoadKeyPair(file, key)
 	}
 	password, err := os.ReadFile(passwordFile)

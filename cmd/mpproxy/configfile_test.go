@@ -130,4 +130,23 @@ client-certs:
 		rows[1].Subject != "CN=PC-*" || !bytes.Equal(rows[2].Certificate.Certificate[0], cert.Certificate[0]) {
 		t.Errorf("client certificates %+v", u.Certificates)
 	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--client-key", at("agent.key")}, "no certificate that it is for"},
+		{[]string{"--client-cert-password-file", at("pw")}, "no certificate that it is for"},
+		{[]string{"--client-cert", at("agent.pem"), "--client-cert-password-file", at("pw")}, "a password is only for those"},
+		{[]string{"--client-cert", at("agent.pem"), "--client-key", at("agent.key"), "--client-cert-password-file", at("pw")}, "leave the password file out"},
+		{[]string{"--client-cert", at("agent.pfx")}, "give it, or make a PEM file without one"},
+	} {
+		run, err := parseRun(t, append(c.args, "--upstream", "https://mp01.lab.example")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := run.upstreamTLS(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %q", c.args, err, c.want)
+		}
+	}
 }

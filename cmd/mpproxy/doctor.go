@@ -75,10 +75,8 @@ func (c *doctorCommand) options() (doctor.Options, error) {
 			return o, usage(err, "--upstream-ca names a file with certificates in PEM.")
 		}
 	}
-	if c.ClientCert != "" {
-		if o.Certificate, err = loadClientCert(c.ClientCert, c.ClientKey, c.ClientCertPasswordFile); err != nil {
-			return o, usage(err, "--client-cert names a PEM file with its key, or a PFX.")
-		}
+	if o.Certificate, err = loadClientCert(c.ClientCert, c.ClientKey, c.ClientCertPasswordFile); err != nil {
+		return o, usage(err, "--client-cert names a PEM file with its key, or a PFX.")
 	}
 	return o, nil
 }

@@ -47,6 +47,7 @@ func TestDoctorCommand(t *testing.T) {
 		{append(trusted[:len(trusted):len(trusted)], "--json"), exitOK, []string{`"what":"chain","state":"ok"`, `"ref":"M13"`, `"reached":true}`}},
 		{[]string{"doctor", url}, exitUnreachable, []string{"E M05"}},
 		{[]string{"doctor", "http://"}, exitUsage, nil},
+		{[]string{"doctor", "https://mp01.lab.example:99999"}, exitUsage, nil},
 	} {
 		var out, errs bytes.Buffer
 		if code := run(c.args, &env{strings.NewReader(""), &out, &errs, os.Getenv}); code != c.code {

@@ -1505,6 +1505,7 @@ func TestLabHealthy(t *testing.T) {
 		{"passed through", 3, sealed, asks, healthyClients("site.pem", trustsSite(nil))},
 		{"a chain larger than what is kept of it", 1, nil, mpShows(large), healthyClients("mpproxy.pem", trustOurs)},
 		{"a chain larger than what is kept of it, passed through", 1, sealed, mpShows(large), healthyClients("site.pem", trustsSite(nil))},
+		{"passed through, asked after the handshake", 2, sealed, apacheMP("TLSv1.3"), []func(*testing.T, *lab, string){askedLater("-cert", "agent.pem", "-key", "agent.pem")}},
 		{"passed through, padded", 1, sealed, healthyJavaMP, []func(*testing.T, *lab, string){healthyJava}},
 		{"passed through, in one record", 1, sealed, healthyJavaMP, []func(*testing.T, *lab, string){healthyCoalesced}},
 		{"several requests", 3, func(*testing.T, *lab) proxy.Listener { return proxy.Listener{} }, asks, []func(*testing.T, *lab, string){

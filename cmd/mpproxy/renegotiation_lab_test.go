@@ -84,7 +84,7 @@ func renegotiationCases() []labCase {
 	renegotiates := func(t *testing.T, l *lab, c *tls.Config) {
 		c.RootCAs, c.MaxVersion, c.Renegotiation = l.site.Pool(), tls.VersionTLS12, tls.RenegotiateOnceAsClient
 	}
-	mp := apacheMP("TLSv1.2")
+	mp, later := apacheMP("TLSv1.2"), apacheMP("TLSv1.3")
 	return []labCase{
 		{name: "asked again, and all is well", ref: "M10", leg: mpLeg, who: "mp", sure: "certain", mp: mp, upstream: upstreamWith(siteCA, 0, nil), agent: goAgent(nil, guardedFolder)},
 		{name: "asked again, neither the agent nor mpproxy has a certificate", ref: "A12", also: "M10", leg: agentLeg, who: "agent", sure: "certain", proof: "by renegotiation, got none", mp: mp, agent: goAgent(nil, openFolder, guardedFolder)},
@@ -98,7 +98,21 @@ func renegotiationCases() []labCase {
 			cert := l.agentCert(t, l.odd, nil)
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		}, guardedFolder)},
-		{name: "a certificate wanted after TLS 1.3, 403", ref: "M11", leg: mpLeg, who: "mp", sure: "possible", mp: apacheMP("TLSv1.3"), upstream: upstreamWith(siteCA, tls.VersionTLS13, nil), agent: goAgent(nil, guardedFolder)},
+		{name: "a certificate wanted after TLS 1.3, 403", ref: "M11", leg: mpLeg, who: "mp", sure: "possible", mp: later, upstream: upstreamWith(siteCA, tls.VersionTLS13, nil), agent: goAgent(nil, guardedFolder)},
+		{name: "asked after the handshake, passed through, the agent shows none", ref: "M12", leg: agentLeg, who: "mp", sure: "possible", proof: "post_handshake_auth", listener: sealed, mp: later, agent: askedLater()},
+		{name: "asked after the handshake, passed through, the agent's certificate is of an unknown authority", ref: "M12", leg: agentLeg, who: "mp", sure: "possible", proof: "post_handshake_auth", listener: sealed, mp: later, agent: func(t *testing.T, l *lab, addr string) {
+			l.pem(t, "odd-agent.pem", l.agentCert(t, l.odd, nil))
+			askedLater("-cert", "odd-agent.pem", "-key", "odd-agent.pem")(t, l, addr)
+		}},
+	}
+}
+
+// askedLater is openssl's client, which lets itself be asked for a certificate
+// after the handshake.
+func askedLater(args ...string) func(*testing.T, *lab, string) {
+	return func(t *testing.T, l *lab, addr string) {
+		args := append([]string{"s_client", "-connect", addr, "-ign_eof", "-quiet", "-servername", mpName, "-tls1_3", "-enable_pha", "-CAfile", "site.pem"}, args...)
+		foreign(t, strings.Replace(guardedFolder, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1), "openssl", l.files(args)...)
 	}
 }
 

@@ -343,7 +343,7 @@ func (c *runCommand) upstreamTLS() (u proxy.UpstreamTLS, err error) {
 			return u, err
 		}
 	}
-	if u.Certificates, err = c.Config.clientCertificates(); err != nil || c.ClientCert == "" {
+	if u.Certificates, err = c.Config.clientCertificates(); err != nil {
 		return u, err
 	}
 	u.Certificate, err = loadClientCert(c.ClientCert, c.ClientKey, c.ClientCertPasswordFile)

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,6 +74,9 @@ func Probe(ctx context.Context, o Options) (*Report, error) {
 	p := &probe{Options: o, secure: u.Scheme == "https", dialHost: u.Hostname(), port: u.Port()}
 	p.host = cmp.Or(o.Host, p.dialHost)
 	p.port = cmp.Or(p.port, map[bool]string{true: "443", false: "80"}[p.secure])
+	if n, err := strconv.ParseUint(p.port, 10, 16); err != nil || n == 0 {
+		return nil, fmt.Errorf("%q has no port between 1 and 65535", o.URL)
+	}
 	p.Timeout = cmp.Or(p.Timeout, 10*time.Second)
 	if p.Now == nil {
 		p.Now = time.Now
@@ -157,10 +162,13 @@ func (p *probe) resolve(ctx context.Context) ([]netip.Addr, error) {
 	if err == nil && len(all) == 0 {
 		err = errors.New("lookup gave no address")
 	}
-	for i := range all {
-		all[i] = all[i].Unmap()
+	var once []netip.Addr // a hosts file and DNS may both have it
+	for _, a := range all {
+		if a = a.Unmap(); !slices.Contains(once, a) {
+			once = append(once, a)
+		}
 	}
-	return all, err
+	return once, err
 }
 
 // refused judges that there is no connection.

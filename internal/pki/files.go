@@ -53,6 +53,9 @@ func LoadPFX(file, password string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read PKCS#12 file: %w", err)
 	}
+	if !isPFX(content) {
+		return nil, fmt.Errorf("read PKCS#12 file %s: it is none, and a password is only for those: a PEM file has its key in clear, or in a file of its own", file)
+	}
 	return parsePFX(file, content, password)
 }
 
@@ -69,7 +72,7 @@ func parsePFX(file string, content []byte, password string) (*tls.Certificate, e
 	key, leaf, chain, err := pkcs12.DecodeChain(content, password)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword) && password == "":
-		return nil, fmt.Errorf("read PKCS#12 file %s: it has a password: give it", file)
+		return nil, fmt.Errorf("read PKCS#12 file %s: it has a password: give it, or make a PEM file without one (openssl pkcs12 -in PFX -nodes -out PEM)", file)
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, fmt.Errorf("read PKCS#12 file %s: the password is wrong", file)
 	case err != nil:
