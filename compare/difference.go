@@ -59,6 +59,8 @@ type Result struct {
 	Differences []Difference
 	// More is how many differences beyond MaxDifferences there are.
 	More int
+	// A and B are what was compared.
+	A, B Message
 }
 
 // MaxDifferences is how many differences of one pair are kept.

@@ -27,7 +27,7 @@ type Message struct {
 
 // Messages compares two messages of the same direction.
 func Messages(a, b Message, vary Table) *Result {
-	c := &comparison{a: a, b: b, vary: vary, out: &Result{}}
+	c := &comparison{a: a, b: b, vary: vary, out: &Result{A: a, B: b}}
 	if a.Decoded != nil {
 		c.kind = a.Decoded.Kind
 	}

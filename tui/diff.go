@@ -9,14 +9,7 @@ const (
 
 // diffLines is what differs between two texts, with the lines around it.
 func diffLines(a, b []string) []line {
-	var head int
-	for head < len(a) && head < len(b) && a[head] == b[head] {
-		head++
-	}
-	var tail int
-	for tail < len(a)-head && tail < len(b)-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
-		tail++
-	}
+	head, tail := alike(a, b)
 	var lines []line
 	add := func(sign string, s string, r role) {
 		lines = append(lines, line{hang: 4, pieces: []piece{{sign + " " + s, r}}})
@@ -35,6 +28,29 @@ func diffLines(a, b []string) []line {
 		add(" ", count(skipped, "line")+" the same", roleDim)
 	}
 	return lines
+}
+
+// alike is how many lines two texts begin and end with in common.
+func alike(a, b []string) (head, tail int) {
+	for head < len(a) && head < len(b) && a[head] == b[head] {
+		head++
+	}
+	for tail < len(a)-head && tail < len(b)-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	return head, tail
+}
+
+// walkWhole goes through all lines of two texts.
+func walkWhole(a, b []string, add func(sign, s string, r role)) {
+	head, tail := alike(a, b)
+	for _, s := range a[:head] {
+		add(" ", s, roleText)
+	}
+	walkDiff(a[head:len(a)-tail], b[head:len(b)-tail], add)
+	for _, s := range a[len(a)-tail:] {
+		add(" ", s, roleText)
+	}
 }
 
 // walkDiff goes through two texts along their longest common part. Very long

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"mpproxy/capture"
@@ -32,6 +33,32 @@ func TestDifference(t *testing.T) {
 			t.Errorf("%d screens", len(a.stack))
 		}
 	})
+	// With room both sides stand beside each other.
+	wide := open(t, s.store, 120, 40)
+	wide.press("D")
+	wide.golden("difference-120x40")
+	wide.press("v n")
+	wide.golden("difference-whole-120x40")
+	at := -1
+	for _, press := range []string{"n", "n", "N"} {
+		wide.press(press)
+		wide.do(func(a *app) {
+			d := a.top().(*difference)
+			if line := d.body.line(); line == at || !slices.Contains(d.stops, line) {
+				t.Errorf("%s goes to line %d of %v", press, line, d.stops)
+			}
+			at = d.body.line()
+		})
+	}
+}
+
+// What is wider than a column goes on in the next row, whatever its letters are.
+func TestChunks(t *testing.T) {
+	for s, want := range map[string][]string{"": nil, "abcdefg": {"abc", "def", "g"}, "漢字かな": {"漢", "字", "か", "な"}, "a\xffb": {"a\xffb"}} {
+		if got := chunks(s, 3); !slices.Equal(got, want) {
+			t.Errorf("%q: %q", s, got)
+		}
+	}
 }
 
 // Without a mark an exchange is compared with what went on, if anything else

@@ -68,6 +68,9 @@ func keys() []key {
 		{inDetail, []stroke{"["}, "finding-back", "the finding before", 0, nil, detailDo((*detail).previousFinding)},
 
 		{inDifference, []stroke{"~"}, "varied", "show what differs and may, or hide it", 1, nil, differenceDo((*difference).toggleVaried)},
+		{inDifference, []stroke{"v"}, "whole", "the whole messages with what differs, or the places alone", 2, nil, differenceDo((*difference).toggleWhole)},
+		{inDifference, []stroke{"n"}, "next", "the next difference, or the next hit of what is sought", 3, nil, differenceDo(func(d *difference) { d.next(1) })},
+		{inDifference, []stroke{"N"}, "back", "the difference before, or the hit", 0, nil, differenceDo(func(d *difference) { d.next(-1) })},
 
 		{inConn, []stroke{"Tab"}, "leg", "the other leg, where there is room for one", 1, nil, connDo((*connection).otherLeg)},
 		{inConn, []stroke{"Enter"}, "step", "from a line of a diagnosis to the step of the ladder that it is about", 3, nil, connDo((*connection).toStep)},

@@ -57,6 +57,8 @@ func (c *diffCommand) Run(ctx context.Context, e *env) error {
 	}
 	first, err := strconv.ParseInt(c.Other, 10, 64)
 	switch {
+	case err != nil && c.Second != "":
+		err = usage(fmt.Errorf("%q is not the number of an exchange, and %s stands behind it", c.Other, c.Second), "diff takes two captures, or one and one or two numbers.")
 	case err != nil:
 		err = c.captures(ctx, a, v)
 	case c.Second == "":
@@ -111,8 +113,9 @@ type verdict struct {
 	replies bool
 	// differed counts what differed before this run, of a replay that goes on.
 	differed int
-	// junit is the file of --junit; nil writes none.
-	junit *whole.File
+	// junit is the report of --junit, which goes to junitFile; nil writes none.
+	junit     *diff.JUnit
+	junitFile *whole.File
 }
 
 // begin opens the reports that were asked for.
@@ -135,8 +138,8 @@ func (o *verdicts) begin(e *env, a, b string) (*verdict, error) {
 		if err != nil {
 			return nil, usage(err, "--junit FILE says where.")
 		}
-		v.junit = f
-		v.reports = append(v.reports, &diff.JUnit{W: f, Suite: a + " | " + b})
+		v.junit, v.junitFile = &diff.JUnit{W: f, Suite: a + " | " + b}, f
+		v.reports = append(v.reports, v.junit)
 	}
 	return v, nil
 }
@@ -176,7 +179,7 @@ func (v *verdict) end(err error) error {
 		}
 	}
 	if v.junit != nil {
-		err = v.junit.End(err)
+		err = v.junitFile.End(errors.Join(err, v.junit.Close()))
 	}
 	if err != nil {
 		return quietPipe(err)

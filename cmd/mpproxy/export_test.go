@@ -388,6 +388,7 @@ func TestExportSpares(t *testing.T) {
 		{"export", file, "-o", file},
 		{"report", file, "-o", file},
 		{"diff", file, file, "--junit", file},
+		{"diff", file, file, "3"},
 		{"replay", file, "--to", "http://127.0.0.1:1", "--junit", file},
 		{"replay", file, "--serve", "127.0.0.1:0", "-w", file},
 		{"export", file, "-o", dir},

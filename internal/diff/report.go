@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -324,11 +326,13 @@ func (j *JSON) End(s Summary) error {
 	return j.encode(out)
 }
 
-// JUnit is a report as build servers read it: a test case for each pair.
+// JUnit is a report as build servers read it: a test case for each pair. The
+// suite's sums stand before its cases, so cases wait in a file of their own.
 type JUnit struct {
-	W     io.Writer
-	Suite string
-	cases []junitCase
+	W               io.Writer
+	Suite           string
+	cases           *os.File
+	tests, failures int
 }
 
 type junitCase struct {
@@ -340,22 +344,25 @@ type junitCase struct {
 
 type junitFailure struct {
 	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
+	Text    string `xml:",cdata"`
 }
 
 type junitSuite struct {
-	XMLName  xml.Name    `xml:"testsuite"`
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Cases    []junitCase `xml:"testcase"`
+	XMLName  xml.Name `xml:"testsuite"`
+	Name     string   `xml:"name,attr"`
+	Tests    int      `xml:"tests,attr"`
+	Failures int      `xml:"failures,attr"`
+	Errors   int      `xml:"errors,attr"`
+	Skipped  int      `xml:"skipped,attr"`
 }
 
 // Outcome keeps a case.
 func (j *JUnit) Outcome(o Outcome) error {
 	r := o.Row()
 	c := junitCase{Class: "mpproxy." + cmp.Or(view.Clean(r.Kind, true), "other"), Name: view.Clean(fmt.Sprintf("%d %s %s", r.ID, r.Who(), cmp.Or(r.Short, r.Target)), false)}
+	j.tests++
 	if !o.Same() {
+		j.failures++
 		var b strings.Builder
 		text := Text{W: &b, Names: [2]string{"A", "B"}}
 		if err := text.Outcome(o); err != nil {
@@ -364,26 +371,47 @@ func (j *JUnit) Outcome(o Outcome) error {
 		first, _, _ := strings.Cut(strings.TrimSpace(b.String()), "\n")
 		c.Failure = &junitFailure{first, b.String()}
 	}
-	j.cases = append(j.cases, c)
+	line, err := xml.Marshal(c)
+	if err == nil && j.cases == nil {
+		j.cases, err = os.CreateTemp("", "mpproxy-junit-*") // 0600
+	}
+	if err == nil {
+		_, err = j.cases.Write(append(append([]byte("  "), line...), '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("keep a test case: %w", err)
+	}
 	return nil
 }
 
 // End writes all cases.
 func (j *JUnit) End(Summary) error {
-	suite := junitSuite{Name: j.Suite, Tests: len(j.cases), Cases: j.cases}
-	for _, c := range j.cases {
-		if c.Failure != nil {
-			suite.Failures++
+	const end = "</testsuite>"
+	suite, err := xml.Marshal(junitSuite{Name: j.Suite, Tests: j.tests, Failures: j.failures})
+	if err != nil {
+		return err
+	}
+	head := xml.Header + strings.TrimSuffix(string(suite), end) + "\n"
+	if _, err := io.WriteString(j.W, head); err != nil {
+		return err
+	}
+	if j.cases != nil {
+		_, err := j.cases.Seek(0, io.SeekStart)
+		if err == nil {
+			_, err = io.Copy(j.W, j.cases)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	if _, err := io.WriteString(j.W, xml.Header); err != nil {
-		return err
-	}
-	enc := xml.NewEncoder(j.W)
-	enc.Indent("", "  ")
-	if err := enc.Encode(suite); err != nil {
-		return err
-	}
-	_, err := io.WriteString(j.W, "\n")
+	_, err = io.WriteString(j.W, end+"\n")
 	return err
+}
+
+// Close lets the file of the cases go.
+func (j *JUnit) Close() error {
+	if j.cases == nil {
+		return nil
+	}
+	return errors.Join(j.cases.Close(), os.Remove(j.cases.Name()))
 }

@@ -3,6 +3,7 @@ package diff
 import (
 	"bytes"
 	"encoding/xml"
+	"os"
 	"strings"
 	"testing"
 
@@ -87,7 +88,15 @@ func TestPlaces(t *testing.T) {
 // Build servers have to be able to read the file, whatever the values are.
 func TestJUnit(t *testing.T) {
 	var b bytes.Buffer
-	write(t, &JUnit{W: &b, Suite: "a | b"})
+	j := &JUnit{W: &b, Suite: "a | b"}
+	write(t, j)
+	kept := j.cases.Name()
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(kept); err == nil {
+		t.Error("the cases' own file is left")
+	}
 	var got struct {
 		Tests    int `xml:"tests,attr"`
 		Failures int `xml:"failures,attr"`
@@ -98,7 +107,7 @@ func TestJUnit(t *testing.T) {
 	if err := xml.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatalf("%v\n%s", err, b.String())
 	}
-	if got.Tests != 3 || got.Failures != 2 || !strings.Contains(got.Cases[1].Failure, "]]></failure>") {
+	if got.Tests != 3 || got.Failures != 2 || len(got.Cases) != 3 || !strings.Contains(got.Cases[1].Failure, "]]></failure>") {
 		t.Errorf("%+v", got)
 	}
 }
