@@ -29,7 +29,7 @@ func TestCatalogue(t *testing.T) {
 		}
 	}
 	elsewhere := []string{
-		"tls-agent-handshake-failed", "upstream-unreachable", "upstream-tls-failed", "upstream-no-reply", "http-not-awaited", "http-cut-short",
+		"tls-agent-handshake-failed", "upstream-unreachable", "upstream-tls-failed", "upstream-no-reply", "http-not-awaited", "http-cut-short", "http-framing-lost", "msg-policy-unsigned", "msg-header-broken", "msg-not-zlib", "msg-not-well-formed", "msg-bad-character", "msg-lone-surrogate", "msg-clock", "msg-policy-hash", "msg-no-policy", "msg-policy-refused", "msg-boundary", "msg-registration-pending", "msg-registration-again", "msg-registration-refused", "msg-not-approved", "msg-certificate-reset", "msg-no-wsus", "msg-no-dp", "bits-refused", "http-not-http",
 		"tls-bridged", "tls-old", "tls-name-not-in-mp-certificate", "msg-location-url", "msg-ssl-state",
 	}
 	for _, r := range catalogue {
@@ -83,6 +83,10 @@ func TestTroubles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	reports, err := os.ReadFile("../internal/evidence/reports_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	codes := map[string]bool{}
 	for _, k := range FindingKinds() {
 		codes[k.Code] = true
@@ -103,6 +107,13 @@ func TestTroubles(t *testing.T) {
 		}
 		if _, row, found := strings.Cut(strings.Trim(cells[4], " `"), "TestField: "); found && !strings.Contains(string(field), `{"`+row+`"`) {
 			t.Errorf("TestField has no row %s", row)
+		}
+		if _, rows, found := strings.Cut(strings.Trim(cells[4], " `"), "TestReports`: "); found {
+			for row := range strings.SplitSeq(rows, "; ") {
+				if !strings.Contains(string(reports), `{"`+row+`"`) {
+					t.Errorf("TestReports has no row %q", row)
+				}
+			}
 		}
 	}
 	if rows == 0 {

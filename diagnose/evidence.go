@@ -49,8 +49,11 @@ type Exchange struct {
 	// is its phrase.
 	Status int
 	Reason string
-	// RequestWhole is true when all of the request came.
-	RequestWhole bool
+	// RequestWhole is true when all of the request came, ReplyWhole when all of
+	// the reply did.
+	RequestWhole, ReplyWhole bool
+	// Question and Answer are the heads of both.
+	Question, Answer traffic.Head
 	// RequestSize and ReplySize are every byte of the messages, BodySize those
 	// of the request behind its head.
 	RequestSize, ReplySize, BodySize int64
@@ -68,6 +71,10 @@ type Exchange struct {
 	// noted it; ForeignReply is true when they are the management point's.
 	Foreign      string
 	ForeignReply bool
+	// Unframed is what is wrong with the length of a message, as the proxy has
+	// noted it; UnframedReply is true when that is the management point's.
+	Unframed      string
+	UnframedReply bool
 	// Location is where a redirection leads.
 	Location string
 	// Host is where the reply tells an upload to go on (BITS-Host-Id).
@@ -88,6 +95,7 @@ func ExchangeOf(x *traffic.Exchange) Exchange {
 		ID: x.ID, Method: method, Target: target,
 		Status: x.Reply.Head.Status(), Reason: x.Reply.Head.Reason(),
 		RequestSize: x.Request.Size, ReplySize: x.Reply.Size, BodySize: bodySize(&x.Request), RequestWhole: x.Request.Whole,
+		ReplyWhole: x.Reply.Whole, Question: x.Request.Head, Answer: x.Reply.Head,
 		Conn: x.Conn, TLS: x.TLS, Own: x.Origin == "proxy", Program: x.Request.Head.Get("User-Agent"),
 		Asked:  x.Request.Head.Get("Host"),
 		Server: x.Reply.Head.Get("Server"), Challenges: x.Reply.Head.Values("WWW-Authenticate"),

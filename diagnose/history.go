@@ -46,13 +46,20 @@ type History struct {
 	agents            map[string]*remembered
 	siteCert, siteKey seen
 	mpCerts           map[string]seen
-	hashes            map[string]int
-	files             map[string]twoForms
-	addresses         map[string]*address
-	named             map[string][]mention
-	uploads           uploads
-	outages           outages
-	mpLeaves          map[string]chain
+	// mpBefore are the certificates before the last ones, by the same keys;
+	// mpNames is how management points call themselves, by the name asked for.
+	mpBefore, mpNames map[string]seen
+	// mixing says where the last one was again the one before, "" when none was.
+	mixing    string
+	hashes    map[string]int
+	files     map[string]twoForms
+	addresses map[string]*address
+	named     map[string][]mention
+	uploads   uploads
+	outages   outages
+	mpLeaves  map[string]chain
+	// verbs are the methods of requests that were answered well.
+	verbs map[string]passing
 }
 
 // seen is a value and where it was last.
@@ -89,6 +96,13 @@ type remembered struct {
 	// that it did not take.
 	reports map[string]seen
 	failed  seen
+	// machine is the computer that last sent a report as this agent, before the
+	// other one that did so last.
+	machine, before machine
+	// pending is how often the last answers to its registration were "pending",
+	// pendingSince the first of them.
+	pending      int
+	pendingSince where
 }
 
 // Earlier makes what comes next that of an earlier capture, by this name;
@@ -101,15 +115,16 @@ func (h *History) Earlier(file string) { h.file = file }
 func (h *History) Present() {
 	h.file = ""
 	for _, a := range h.agents {
-		a.registration, a.serial, a.failed = seen{}, nil, seen{}
+		a.registration, a.serial, a.failed, a.pending = seen{}, nil, seen{}, 0
+		a.machine, a.before = machine{}, machine{}
 		for kind, r := range a.reports {
 			a.reports[kind] = seen{where: r.where}
 		}
 	}
 	for _, a := range h.addresses {
-		a.small, a.largest, a.last, a.uploaded = 0, 0, 0, 0
+		a.small, a.largest, a.last, a.uploaded, a.machine = 0, 0, 0, 0, ""
 	}
-	h.files, h.uploads, h.outages = nil, uploads{}, outages{}
+	h.files, h.uploads, h.outages, h.verbs = nil, uploads{}, outages{}, nil
 }
 
 // Add takes the next exchange, in the order of their numbers, and says what the
@@ -120,6 +135,7 @@ func (h *History) Add(x *Exchange) []Told {
 		out = append(out, Told{code, x.ID, sure, proof})
 	}
 	h.address(x)
+	h.verb(x)
 	h.content(x, tell)
 	h.upload(x)
 	m := x.Message
@@ -128,16 +144,23 @@ func (h *History) Add(x *Exchange) []Told {
 	}
 	h.names(x)
 	h.site(x, tell)
+	h.called(x, tell)
 	h.hash(m, tell)
 	h.hint(x, tell)
-	a := h.agent(m.Client)
+	client, sure := m.Client, certain
+	if by := h.at(x.Agent); client == "" && by != nil && len(m.Recipients) > 0 {
+		client, sure = by.client, likely // a download says only from where it comes
+	}
+	a := h.agent(client)
+	h.identity(x, a, tell)
 	if a == nil {
 		return out
 	}
 	a.report(x, h, tell)
-	a.envelope(m, tell)
+	a.envelope(m, sure, tell)
 	if m.Registration != "" {
 		a.registration = seen{m.Registration, h.where(x)}
+		a.wait(m.Registration == "1", h.where(x))
 	}
 	if m.Key != nil && m.Registration != "3" {
 		a.key, a.keyAt = m.Key, h.where(x)
@@ -153,7 +176,7 @@ func (h *History) Add(x *Exchange) []Told {
 // agent is what is remembered of a client id; nil without one, and when there
 // are too many.
 func (h *History) agent(client string) *remembered {
-	key := strings.ToUpper(strings.Trim(client, "{} "))
+	key := clientKey(client)
 	if key == "" {
 		return nil
 	}
@@ -166,6 +189,28 @@ func (h *History) agent(client string) *remembered {
 		h.agents[key] = a
 	}
 	return a
+}
+
+// remember is what is remembered of a client id, nil when nothing is.
+func (h *History) remember(client string) *remembered {
+	if h == nil {
+		return nil
+	}
+	return h.agents[clientKey(client)]
+}
+
+func clientKey(client string) string { return strings.ToUpper(strings.Trim(client, "{} ")) }
+
+// wait counts answers that say "pending".
+func (a *remembered) wait(pending bool, at where) {
+	switch {
+	case !pending:
+		a.pending = 0
+		return
+	case a.pending == 0:
+		a.pendingSince = at
+	}
+	a.pending++
 }
 
 type teller func(code, sure string, proof ...string)
@@ -187,6 +232,9 @@ func (h *History) site(x *Exchange, tell teller) {
 		if v.now == "" {
 			continue
 		}
+		if v.code == toldMPCert {
+			h.mixed(m.Kind+" "+mp, *v.was, seen{v.now, h.where(x)}, tell)
+		}
 		if v.was.value != "" && v.was.value != v.now {
 			tell(v.code, certain, fmt.Sprintf("exchange %d: the %s differs from that of %s: digest %.16s, was %.16s", x.ID, v.say, v.was.where, v.now, v.was.value))
 		}
@@ -197,6 +245,42 @@ func (h *History) site(x *Exchange, tell teller) {
 			h.mpCerts = map[string]seen{}
 		}
 		h.mpCerts[m.Kind+" "+mp] = mpCert
+	}
+}
+
+// mixed tells of a certificate that is again what it was before the last one:
+// several management points answer in turn.
+func (h *History) mixed(key string, was, now seen, tell teller) {
+	before := h.mpBefore[key]
+	if before.value == now.value && was.value != now.value && now.value != "" {
+		h.mixing = fmt.Sprintf("%s: the certificate is again that of %s, and %s had another", now.where, before.where, was.where)
+		tell(toldMixed, certain, h.mixing)
+	}
+	if was.value == "" || was.value == now.value || len(h.mpBefore) >= maxHistory {
+		return
+	}
+	if h.mpBefore == nil {
+		h.mpBefore = map[string]seen{}
+	}
+	h.mpBefore[key] = was
+}
+
+// called tells of answers to one name in which the management point calls itself
+// by different names.
+func (h *History) called(x *Exchange, tell teller) {
+	now := seen{strings.ToUpper(x.Message.MPName), h.where(x)}
+	if now.value == "" || x.Asked == "" {
+		return
+	}
+	was := h.mpNames[x.Asked]
+	if was.value != "" && was.value != now.value {
+		tell(toldMixed, certain, fmt.Sprintf("%s: asked for %s, %s answers; before (%s) it was %s", now.where, quote(x.Asked), quote(x.Message.MPName), was.where, quote(was.value)))
+	}
+	if h.mpNames == nil {
+		h.mpNames = map[string]seen{}
+	}
+	if was.value != "" || len(h.mpNames) < maxHistory {
+		h.mpNames[x.Asked] = now
 	}
 }
 
@@ -323,7 +407,7 @@ func version(s string) (major, minor int, ok bool) {
 	return major, minor, found && err1 == nil && err2 == nil && minor < 1<<30
 }
 
-func (a *remembered) envelope(m *Message, tell teller) {
+func (a *remembered) envelope(m *Message, sure string, tell teller) {
 	if a.serial == nil || len(m.Recipients) == 0 {
 		return
 	}
@@ -334,7 +418,7 @@ func (a *remembered) envelope(m *Message, tell teller) {
 		}
 	}
 	r := m.Recipients[0]
-	tell(toldEnvelope, certain, fmt.Sprintf("the envelope is for %s, serial %s; the agent's certificate has serial %x", quote(r.Issuer), quote(r.Serial), a.serial))
+	tell(toldEnvelope, sure, fmt.Sprintf("the envelope is for %s, serial %s; the agent's certificate has serial %x", quote(r.Issuer), quote(r.Serial), a.serial))
 }
 
 // told finds what history tells by its code.
@@ -361,7 +445,7 @@ func toldRule(k traffic.FindingKind, check, who string) rule {
 
 // Verifies is true for requests of which History looks at the signatures too.
 func Verifies(kind string) bool {
-	return kind == "policy" || isRegistration(kind) || isReport(kind)
+	return kind == "policy-request" || isRegistration(kind) || isReport(kind)
 }
 
 // Remembers is true for requests whose messages History has to be given; of
@@ -372,4 +456,36 @@ func Remembers(kind string) bool {
 		return true
 	}
 	return naming[kind] || isRegistration(kind) || isReport(kind)
+}
+
+// passing is how often requests of one method were answered well, and the
+// largest among them, head and body, in bytes.
+type passing struct {
+	count   int
+	largest int64
+}
+
+// maxVerbs is how many methods are remembered; agents use ten.
+const maxVerbs = 50
+
+func (h *History) verb(x *Exchange) {
+	if !x.isRequest() || !x.good() {
+		return
+	}
+	if h.verbs == nil {
+		h.verbs = map[string]passing{}
+	}
+	p, known := h.verbs[x.Method]
+	if !known && len(h.verbs) >= maxVerbs {
+		return
+	}
+	h.verbs[x.Method] = passing{p.count + 1, max(p.largest, x.RequestSize)}
+}
+
+// passed is what is known of requests of this method that were answered well.
+func (h *History) passed(method string) passing {
+	if h == nil {
+		return passing{}
+	}
+	return h.verbs[method]
 }

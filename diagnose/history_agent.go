@@ -21,6 +21,10 @@ type address struct {
 	program string
 	// name and client are how its messages call it.
 	name, client string
+	// machine is the computer that last sent a report from there, identity its
+	// client id; changes is how often that has changed.
+	machine, identity string
+	changes           int
 	// small counts its requests with a body over TLS that were answered well and
 	// that IIS can read ahead; largest is the largest of them, in bytes, head
 	// and body.
@@ -289,7 +293,7 @@ func (h *History) mention(x *Exchange, host, kind string) {
 // nounOf are the replies that name servers, in words.
 var nounOf = map[string]string{
 	"mp-list": "the MP list (MPLIST)", "mp-locate": "the MP location (MPLOCATION)", "mp-key": "the MP keys (MPKEYINFORMATION)",
-	"bits": "the answer to an upload (BITS-Host-Id)", "redirect": "a redirection", "policy": "the policy reply", "policy-body": "a policy", "upload-request": "the reply to an upload request",
+	"bits": "the answer to an upload (BITS-Host-Id)", "redirect": "a redirection", "policy-request": "the policy reply", "policy-body": "a policy", "upload-request": "the reply to an upload request",
 }
 
 // lastNamed is the last reply before a time that gave out a name: one that this

@@ -82,15 +82,36 @@ var requestRefused = rule{
 		if x == nil || x.Status < 400 || x.Status >= 500 || x.Status == 401 || x.Status == 403 || x.Status == 404 {
 			return occurrence{}, false
 		}
-		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{x.line()}}
+		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{x.line()}, x.page()...)}
+		heading := ""
+		if x.Message != nil {
+			heading = x.Message.Heading
+		}
+		if heading != "" {
+			o.proof = append(o.proof, "its page is called "+quote(heading))
+		}
 		switch {
+		case strings.Contains(heading, "Request Too Long") || x.Status == 431:
+			o.who = agentSide
+			o.proof = append(o.proof, fmt.Sprintf("the head of the request has %d bytes; http.sys takes 16 KB and the field Authorization grows with the user's or computer's groups", len(x.Question.Raw)))
+			o.do = []string{"Raise MaxFieldLength and MaxRequestBytes of http.sys on the management point, or take the account out of groups: its Kerberos ticket is too large."}
+		case strings.Contains(heading, "Invalid Hostname"):
+			o.proof = append(o.proof, "http.sys has no binding for the name "+quote(x.Asked))
+			o.do = []string{"Add a binding with this host name to the management point's site in IIS, or one without a host name; or let agents use the name that is bound."}
+		case x.Status == 411 || x.Status == 400 && x.Question.Get("Transfer-Encoding") != "":
+			o.who = agentSide
+			o.proof = append(o.proof, "the request has no Content-Length: "+quote("Transfer-Encoding: "+x.Question.Get("Transfer-Encoding")))
+			o.do = []string{"Send the length in Content-Length, and no chunks; if the agent does: a proxy before mpproxy has changed it."}
+		case x.Status == 417:
+			o.who, o.sure = networkSide, likely
+			o.proof = append(o.proof, "the request has "+quote("Expect: "+x.Question.Get("Expect"))+"; http.sys knows that, old proxies do not")
+			o.do = []string{"Let agents reach the management point without the proxy that says 417."}
+		case x.isUpload() && x.Status == 416:
+			o.proof = append(o.proof, "the server wants another offset next: "+quote("BITS-Received-Content-Range: "+x.Answer.Get("BITS-Received-Content-Range")))
+			o.do = []string{"Nothing, if the agent goes on at that offset. If it does not, or the server forgets what it has: several servers behind one name that do not share uploads, or a session that timed out."}
 		case x.Status == 400 && strings.HasPrefix(x.Server, "Microsoft-HTTPAPI"):
 			o.proof = append(o.proof, "Server: "+quote(x.Server)+": http.sys refused it before IIS, as it does with a Host that no binding has, and with heads that are too large")
 			o.do = []string{"See the reason in the HTTPERR log (Hostname, RequestLength, FieldLength); add a binding with this host name, or none with a host name."}
-		case x.Status == 407:
-			o.who = networkSide
-			o.proof = append(o.proof, "407 is said by proxies, not by management points")
-			o.do = []string{"Let mpproxy's machine reach the management point without that proxy."}
 		case x.Status == 429:
 			o.do = []string{"Something before the management point limits how often agents may ask: a firewall, a load balancer."}
 		}

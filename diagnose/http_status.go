@@ -62,7 +62,7 @@ var needsHTTPS = rule{
 			o.who = proxySide
 			o.do = []string{"Tell mpproxy to use TLS as well: --upstream https://…."}
 		}
-		if x := f.answered(301, 302, 307, 308); x != nil && strings.HasPrefix(strings.ToLower(x.Location), "https://") {
+		if x := f.answered(301, 302, 307, 308); x != nil && x.sameInTLS() {
 			o.sure, o.exchange, o.proof = certain, x, []string{x.line(), "it sends the agent on to " + quote(x.Location)}
 			return o, true
 		}
@@ -71,6 +71,9 @@ var needsHTTPS = rule{
 			return o, false
 		}
 		o.exchange, o.proof = x, []string{x.line(), "the way to the management point has no TLS: 403.4 is likely"}
+		if x.Message != nil && x.Message.Substatus == "403.4" {
+			o.sure, o.proof = certain, append(slices.Clone(x.page()), x.line())
+		}
 		return o, true
 	},
 }
@@ -86,17 +89,16 @@ var tooLargeToAsk = rule{
 	check: "On the management point: IIS log, sc-status 413; appcmd list config /section:serverRuntime.",
 	test: func(f *facts) (occurrence, bool) {
 		x := f.answered(413)
-		if x == nil {
+		switch {
+		case x == nil:
 			return f.resetWhileSending()
+		case f.upstream == nil:
+			return occurrence{}, false
 		}
 		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: possible, exchange: x, proof: []string{x.line()}}
 		switch {
-		case f.upstream == nil || f.upstream.asked():
-			why := "it asked for the certificate in the first handshake"
-			if f.upstream == nil {
-				why = "without TLS no certificate is asked for"
-			}
-			o.proof = append(o.proof, fmt.Sprintf("the body has %d bytes; %s, so it is another limit of size than the read-ahead of 48 KB", x.BodySize, why))
+		case f.upstream.asked():
+			o.proof = append(o.proof, fmt.Sprintf("the body has %d bytes; it asked for the certificate in the first handshake, so it is another limit of size than the read-ahead of 48 KB", x.BodySize))
 			o.do = otherLimits
 		case x.BodySize > readAhead:
 			o.sure = likely
@@ -303,11 +305,21 @@ var verbBlocked = rule{
 		if x == nil || !slices.Contains([]string{"CCM_POST", "BITS_POST", "PROPFIND"}, x.Method) {
 			return occurrence{}, false
 		}
-		sure := certain
-		if x.Status == 404 {
-			sure = likely
+		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{x.line()}, x.page()...)}
+		told := x.Message != nil && x.Message.Substatus == "404.6"
+		if x.Status == 404 && !told {
+			o.sure = likely
+			if f.History.passed(x.Method).count > 0 || isContent(x) {
+				return occurrence{}, false // it passes elsewhere, or the content is missing
+			}
 		}
-		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: sure, exchange: x, proof: []string{x.line()}}, true
+		if x.isUpload() {
+			o.do = []string{
+				"On the management point: see that the BITS Server Extension is installed and that CCM_Incoming takes uploads (BITSUploadEnabled); without it IIS knows no BITS_POST.",
+				"Allow the verbs BITS_POST and CCM_POST in Request Filtering, and in web application firewalls before it.",
+			}
+		}
+		return o, true
 	},
 }
 
@@ -408,9 +420,18 @@ var unauthorized = rule{
 		if len(x.Challenges) == 0 {
 			return occurrence{}, false
 		}
-		return occurrence{leg: traffic.UpstreamSide, who: agentSide, sure: possible, exchange: x, proof: append([]string{
+		o := occurrence{leg: traffic.UpstreamSide, who: agentSide, sure: possible, exchange: x, proof: append([]string{
 			x.line(), "it asks for " + quote(strings.Join(x.Challenges, ", ")),
-		}, x.page()...)}, true
+		}, x.page()...)}
+		switch path := strings.ToLower(x.path()); {
+		case isContent(x):
+			o.do = []string{"If the distribution point does not allow anonymous access: give the site a network access account (Enhanced HTTP and PKI need none), or see why it does not take the computer's account or the agent's token."}
+		case x.isUpload(), strings.HasSuffix(path, "/ccm_system/request"):
+			o.who, o.sure = mpSide, likely
+			o.proof = append(o.proof, "agents come to this path without Windows authentication: it is meant to be anonymous")
+			o.do = []string{"On the management point: enable Anonymous Authentication for this directory in IIS, with an account that may read it, and switch Windows Authentication off there."}
+		}
+		return o, true
 	},
 }
 
@@ -423,7 +444,7 @@ var serverError = rule{
 	},
 	check: "On the management point: IIS log, sc-status, sc-substatus and sc-win32-status; mpcontrol.log. No line in the MP_*.log at this time means that IIS failed before the management point's own code ran.",
 	test: func(f *facts) (occurrence, bool) {
-		x := f.answered(500, 502, 504)
+		x := f.answered(500, 502, 504, 505, 506, 507, 508, 510)
 		if x == nil {
 			return occurrence{}, false
 		}
@@ -445,8 +466,11 @@ var leftWaiting = rule{
 	test: func(f *facts) (occurrence, bool) {
 		for i := range f.requests {
 			x := f.requests[i]
-			if x.Fate == traffic.Broken && f.mpEnded() {
+			if x.Status == 0 && x.Fate == traffic.Broken && f.mpEnded() {
 				o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: []string{x.line(), f.mpEnd()}}
+				if i > 0 && f.requests[i-1].Status > 0 {
+					o.proof = append(o.proof, fmt.Sprintf("the connection had carried %d requests before: an idle one that is closed just as the next request comes ends so, and the agent then asks again", i))
+				}
 				if f.upstream == nil && f.Conn.UpstreamLeg.BytesIn < 20 {
 					o.proof = append(o.proof, "mpproxy spoke plain HTTP: a port that wants TLS ends so")
 					o.do = []string{"If that port wants TLS: --upstream https://….", leftWaitingRemedy}

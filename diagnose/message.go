@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 
 	"mpproxy/decode"
 	"mpproxy/traffic"
@@ -19,11 +20,23 @@ type Message struct {
 	// Client is the agent's client id as written, Agent its name, Version the
 	// version of its program, "" when the message does not say.
 	Client, Agent, Version string
+	// Sent is when the request was sent by its sender's clock, zero when it does
+	// not say; Waits is true when the sender waits for the reply, and so sends
+	// at once.
+	Sent  time.Time
+	Waits bool
 	// Lints are what decode found in both messages.
 	Lints []traffic.Finding
 	// Registration is the Status of a registration's reply ("0" registered,
 	// "1" pending, "2" send again, "3" refused), "" without.
 	Registration string
+	// Approval is the ApprovalStatus beside it.
+	Approval string
+	// Subject is the client id that a question for policy is about, ReplySubject
+	// the one that its answer is about, "" where they do not say.
+	Subject, ReplySubject string
+	// Sites is how many sites a reply names by their codes.
+	Sites int
 	// ReportType and ReportVersion are a report's, ReportType in lower case.
 	ReportType, ReportVersion string
 	// Certificates are the certificate fields of a registration as written.
@@ -48,8 +61,13 @@ type Message struct {
 	// certificate and of its key as the reply writes them, "" without. MPCert
 	// is the same of the certificate of the management point MPName.
 	SiteCert, SiteKey, MPCert, MPName string
-	// Page is what an error page of the server says, its codes explained.
-	Page []string
+	// ReplyRoot is the root element of the reply's text, ReplyForm is how the reply is wrapped, as decode says it: "page", "empty".
+	ReplyRoot, ReplyForm string
+	// Page is what an error page of the server says, its codes explained;
+	// Substatus is the one of IIS that it names ("404.13"), Heading what it is
+	// called. All are empty without.
+	Page               []string
+	Substatus, Heading string
 	// verify checks the request's signatures with keys from elsewhere.
 	verify func([]decode.Key) []decode.Signature
 }
@@ -68,11 +86,15 @@ func MessageOf(request, reply *decode.Message) *Message {
 		Signatures: request.Signatures, Packet: request.Upload,
 		Key: request.SigningKey(), HintClient: request.HintClient(), verify: request.VerifyWith,
 	}
+	if h := request.Header; h != nil {
+		m.Sent, _ = time.Parse(time.RFC3339, h.SentTime)
+		m.Waits = strings.EqualFold(h.ReplyMode, "Sync")
+	}
 	m.readRequest(request)
 	if reply == nil {
 		return m
 	}
-	m.ReplyKind, m.Ack = reply.Kind, reply.Upload
+	m.ReplyKind, m.ReplyRoot, m.ReplyForm, m.Ack = reply.Kind, reply.Root, reply.Form, reply.Upload
 	m.Lints = append(m.Lints[:len(m.Lints):len(m.Lints)], reply.Findings...)
 	if reply.Envelope != nil {
 		m.Recipients = reply.Envelope.Recipients
@@ -96,6 +118,13 @@ func (m *Message) readRequest(request *decode.Message) {
 				m.Certificates = append(m.Certificates, CertificateField{e.name, strings.TrimSpace(e.text)})
 			}
 		}
+	case m.Kind == "policy-request":
+		for e := range elements(text) {
+			if e.name == "ClientID" {
+				m.Subject = strings.TrimSpace(e.text)
+				return
+			}
+		}
 	case isReport(m.Kind):
 		in := false
 		for e := range elements(text) {
@@ -114,17 +143,21 @@ func (m *Message) readRequest(request *decode.Message) {
 }
 
 func (m *Message) readReply(reply *decode.Message) {
-	m.Page = pageWords(reply)
+	m.readPage(reply)
 	m.Places = placesOf(reply)
 	for e := range elements(reply.Text.String) {
 		switch {
 		case e.name == "ClientRegistrationResponse":
-			m.Registration = e.attr("Status")
+			m.Registration, m.Approval = e.attr("Status"), e.attr("ApprovalStatus")
 			if m.Client == "" {
 				m.Client = e.attr("SMSID")
 			}
 		case e.name == "LocationRecord":
 			m.Records++
+		case e.name == "SiteCode" && strings.TrimSpace(e.text) != "":
+			m.Sites++
+		case e.name == "ClientID" && m.ReplyKind == "policy-reply" && m.ReplySubject == "":
+			m.ReplySubject = strings.TrimSpace(e.text)
 		case m.Kind == "site-cert" && strings.TrimSpace(e.text) != "" && m.SiteCert == "":
 			m.SiteCert = digest(e.text)
 		case m.Kind == "trusted-key" && strings.TrimSpace(e.text) != "" && m.SiteKey == "",

@@ -11,7 +11,7 @@ import (
 )
 
 // bitsRules are about uploads, [MC-BUP].
-var bitsRules = []rule{reportLost, bitsElsewhere, bitsRefused, bitsUnheard, bitsCut, bitsGap, bitsUnclosed, bitsTwice}
+var bitsRules = []rule{reportLost, bitsElsewhere, bitsRefused, bitsUnknown, bitsUnheard, bitsCut, bitsGap, bitsUnclosed, bitsTwice}
 
 var bitsElsewhere = messageRule(traffic.FindingKind{
 	Code: "bits-elsewhere", Ref: "N24", Severity: traffic.Warning,
@@ -32,14 +32,14 @@ var bitsRefused = rule{
 		Title:  "The management point refuses the agent's upload",
 		Why:    "Uploads can be switched off on a directory, or limited in size; then small messages pass and large reports do not.",
 		Remedy: "On the management point: see BITS uploads of CCM_Incoming (enabled, maximum size), its free space and its rights.",
-		Moot:   []string{"upstream-too-large", "upstream-forbidden", "upstream-server-error", "http-needs-https"},
+		Moot:   []string{"upstream-too-large", "upstream-body-limit", "upstream-forbidden", "upstream-server-error", "http-needs-https", "upstream-refuses-request"},
 	},
 	check: "On the management point: IIS log of BITS_POST; Get-WebConfigurationProperty for BITSMaximumUploadSize.",
 	test: func(f *facts) (occurrence, bool) {
 		for _, x := range f.requests {
 			proof, found := f.refusedUpload(x)
 			if found {
-				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: proof}, true
+				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: proof, do: uploadRemedy(x)}, true
 			}
 		}
 		return occurrence{}, false
@@ -55,7 +55,8 @@ func (f *facts) refusedUpload(x *Exchange) ([]string, bool) {
 	switch {
 	case ack != nil && ack.Error != "":
 		proof = append(proof, fmt.Sprintf("exchange %d: BITS-Error-Code %s%s%s", x.ID, ack.Error, meaning(ack.Error), place(ack.Context)))
-	case f.upstream == nil && (x.Status == 403 || x.Status == 413):
+	case f.upstream == nil && (x.Status == 403 || x.Status == 413), x.Status == 409, x.Status == 500, x.Status == 507,
+		x.Status == 404 && f.History.passed(x.Method).count > 0:
 		proof = append(proof, fmt.Sprintf("exchange %d: %s", x.ID, x.line()))
 	default:
 		return nil, false
@@ -65,6 +66,47 @@ func (f *facts) refusedUpload(x *Exchange) ([]string, bool) {
 	}
 	return proof, true
 }
+
+// uploadRemedies are what to do about the codes that servers give for uploads,
+// in lower case.
+var uploadRemedies = map[string]string{
+	"0x8020001f": "The server does not know this upload (session not found): it timed out, was cleaned up, or another server behind the same name answered. Let the agent's job begin again; a load balancer has to keep an agent on one server.",
+	"0x80200020": "The upload is larger than the server allows: raise BITSMaximumUploadSize of CCM_Incoming, or see what makes the report so large.",
+	"0x80200014": "The directory takes no uploads: enable BITS uploads on CCM_Incoming.",
+	"0x80070070": "The disk of the management point is full: make room where CCM_Incoming lies.",
+	"0x80070005": "The server may not write: give its accounts back the rights on the folder of CCM_Incoming.",
+	"0x80070003": "The folder behind CCM_Incoming is not there: install the management point again, or restore the folder with its rights.",
+	"0x80070002": "The file or folder behind CCM_Incoming is not there: see whether a scanner or a cleaner removes files from it.",
+}
+
+// uploadRemedy is what to do about this refusal, nil when only the general is
+// known.
+func uploadRemedy(x *Exchange) []string {
+	if ack := x.Message.Ack; ack != nil {
+		if do := uploadRemedies[strings.ToLower(ack.Error)]; do != "" {
+			return []string{do}
+		}
+	}
+	switch x.Status {
+	case 404:
+		return []string{"The server takes uploads and has nothing at this place: the session is gone, or the folder behind CCM_Incoming was removed; several servers behind one name answer so for each other's uploads."}
+	case 507:
+		return []string{uploadRemedies["0x80070070"]}
+	}
+	return nil
+}
+
+var bitsUnknown = messageRule(traffic.FindingKind{
+	Code: "bits-no-protocol", Ref: "N23", Severity: traffic.Error,
+	Title:  "The management point answers the agent's upload as if it knew nothing of BITS",
+	Why:    "Every answer to an upload has BITS-Packet-Type: Ack. One that says 200 without it comes from a server, or a device, that took BITS_POST for something else: nothing was stored, and the agent's job fails.",
+	Remedy: "On the management point: install the BITS Server Extension for IIS and enable uploads on CCM_Incoming; else find what answers in its place.",
+	Moot:   []string{"msg-no-reply", "bits-no-final-ack"},
+}, "On the agent: bitsadmin /list /verbose (0x80200014); on the management point: Get-WindowsFeature BITS-IIS-Ext.", mpSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		return []string{fmt.Sprintf("exchange %d: %s", x.ID, x.line()), "the answer has no BITS-Packet-Type"},
+			x.isUpload() && x.good() && x.ReplyWhole && x.Answer.Get("BITS-Packet-Type") == ""
+	})
 
 // meaning is what a code means, in brackets.
 func meaning(code string) string {

@@ -48,6 +48,17 @@ type twoForms struct {
 	plainAt, queryAt traffic.ExchangeID
 }
 
+// servedByQuery is true for a request by a plain path whose file was given in
+// the query form: http-content-path says more of that.
+func (h *History) servedByQuery(x *Exchange) bool {
+	file, query := contentFile(x.Target)
+	if h == nil || query {
+		return false
+	}
+	f := h.files[file]
+	return f.query >= 200 && f.query < 300
+}
+
 func (h *History) content(x *Exchange, tell teller) {
 	file, query := contentFile(x.Target)
 	if file == "" || x.Status == 0 {

@@ -12,12 +12,15 @@ var inventoryRules = []rule{bodyBroken, reportGap, firstDelta}
 var bodyBroken = messageRule(traffic.FindingKind{
 	Code: "msg-body-broken", Ref: "N09", Severity: traffic.Error,
 	Title:  "The text of the agent's message is written so that Windows' parsers refuse it",
-	Why:    "A forbidden character, half a character, an odd number of bytes or a missing terminator loses the whole message, not one value.",
+	Why:    "A forbidden character, half a character, a missing terminator, XML that is not closed or a payload that cannot be unpacked loses the whole message, not one value.",
 	Remedy: "Remove the character at its source (WMI, BIOS strings), or let the agent filter what it writes; end the text with one U+0000.",
-	Moot:   []string{"msg-no-reply", toldGap},
+	Moot:   append([]string{"msg-no-reply", toldGap}, brokenTexts...),
 }, "mpproxy show N: the place in the text.", agentSide, certain,
 	func(x *Exchange) ([]string, bool) {
-		for _, code := range []string{"msg-bad-character", "msg-lone-surrogate", "msg-no-terminator", "msg-utf8-body", "msg-big-endian"} {
+		if !x.RequestWhole {
+			return nil, false // what is missing was not sent
+		}
+		for _, code := range []string{"msg-bad-character", "msg-lone-surrogate", "msg-no-terminator", "msg-utf8-body", "msg-big-endian", "msg-not-well-formed", "msg-not-zlib", "msg-header-broken", "msg-boundary"} {
 			if l := x.Message.lint(code); l != nil && l.Dir == traffic.Request {
 				at := ""
 				if l.Offset >= 0 {

@@ -9,7 +9,7 @@ import (
 
 // locationRules are about where a site sends its agents, and by which
 // certificate and key they know it.
-var locationRules = []rule{siteKeyChanged, mpCertChanged, siteCertChanged, noLocation, listNames, locationScheme, manyPoints, otherPoint}
+var locationRules = []rule{siteKeyChanged, mpCertChanged, siteCertChanged, noLocation, noSite, listNames, locationScheme, manyPoints, otherPoint}
 
 var siteCertChanged = toldRule(traffic.FindingKind{
 	Code: toldSiteCert, Ref: "N13", Severity: traffic.Warning,
@@ -46,20 +46,62 @@ func andStopped(r rule) rule {
 	return r
 }
 
-var noLocation = messageRule(traffic.FindingKind{
+var noLocation = withRemedies(messageRule(traffic.FindingKind{
 	Code: "msg-no-location", Ref: "N12", Severity: traffic.Warning,
 	Title:  "The management point's location reply names no server for the agent",
-	Why:    "The content is on no distribution point that the agent's boundary group may use, or the boundaries do not hold the agent's address. Setup and downloads wait.",
-	Remedy: "Distribute the content to a point of the agent's boundary group; check the boundaries for the address in the request, and the fallback of the group.",
+	Why:    "The content is on no distribution point that the agent's boundary group may use, the group has no such server, or the boundaries do not hold the agent's address. Setup and downloads wait.",
+	Remedy: "Distribute the content to a point of the agent's boundary group, or give the group a software update point; check the boundaries for the address in the request, and the fallback of the group.",
+	Moot:   []string{"msg-no-dp", "msg-no-wsus"},
 }, "mpproxy show N: the addresses that the agent gave; in the console: boundary groups.", mpSide, certain,
 	func(x *Exchange) ([]string, bool) {
-		what, asked := locationNouns[x.Message.ReplyKind]
-		return []string{fmt.Sprintf("exchange %d: the %s names 0 %s", x.ID, x.Message.ReplyKind, what)}, asked && x.Message.Records == 0
+		m := x.Message
+		what, asked := locationNouns[m.ReplyKind]
+		none := m.Records == 0
+		if m.ReplyKind == "mp-list" || m.ReplyKind == "mp-locate" {
+			none = x.good() && m.ReplyRoot != "" && len(m.Places) == 0
+		}
+		return []string{fmt.Sprintf("exchange %d: the %s names 0 %s", x.ID, m.ReplyKind, what)}, asked && none
+	}))
+
+// withRemedies says what to do by what the reply should have named.
+func withRemedies(r rule) rule {
+	test := r.test
+	r.test = func(f *facts) (occurrence, bool) {
+		o, found := test(f)
+		if !found {
+			return o, found
+		}
+		switch o.exchange.Message.ReplyKind {
+		case "mp-list", "mp-locate", "mp-location-reply", "local-mp-reply":
+			o.do = []string{
+				"In the console: whether the site has management points that are published for this kind of agent (intranet or internet, HTTP or HTTPS), and whether boundary groups name them.",
+				"On the management point: whether it reads the site's database (MP_Location.log, mpcontrol.log): an empty list comes from an empty answer of it.",
+			}
+		case "wsus-location-reply":
+			o.do = []string{"Give the agent's boundary group a software update point, or allow fallback; see that the role is installed and synchronised (WCM.log, wsyncmgr.log)."}
+		}
+		return o, true
+	}
+	return r
+}
+
+var noSite = messageRule(traffic.FindingKind{
+	Code: "msg-no-site", Severity: traffic.Error,
+	Title:  "The management point names no site for the agent: the agent cannot be assigned",
+	Why:    "An agent that looks for its site gets none when no boundary group with site assignment holds its address; one that names its site gets none when there is no such site in this hierarchy.",
+	Remedy: "Put the agent's subnet into a boundary of a boundary group that is used for site assignment; if the agent names a site: correct its site code (SMSSITECODE).",
+	Moot:   []string{"msg-no-location"},
+}, "mpproxy show N: the addresses and the site code of the request. On the agent: ClientLocation.log, LocationServices.log.", mpSide, certain,
+	func(x *Exchange) ([]string, bool) {
+		m := x.Message
+		return []string{fmt.Sprintf("exchange %d: the %s names no site code", x.ID, m.ReplyKind), x.line()},
+			(m.ReplyKind == "assigned-site-reply" || m.ReplyKind == "site-info-reply") && m.Sites == 0
 	})
 
 // locationNouns are what the location replies name.
 var locationNouns = map[string]string{
 	"content-location-reply": "distribution points", "local-mp-reply": "management points", "mp-location-reply": "management points",
+	"wsus-location-reply": "software update points", "mp-list": "management points", "mp-locate": "management points",
 }
 
 // manyPoints says which of the management points of a list is the one that was
@@ -216,5 +258,5 @@ var locationScheme = rule{
 // locates is true for requests whose replies say where servers are; policy
 // writes http: for addresses that agents then change.
 func locates(kind string) bool {
-	return naming[kind] && kind != "policy" && kind != "policy-body" && kind != "wsus-location"
+	return naming[kind] && kind != "policy-request" && kind != "policy-body" && kind != "wsus-location"
 }

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"fmt"
 	"html"
 	"regexp"
 	"slices"
@@ -19,17 +20,38 @@ const (
 var (
 	// pageCode finds what IIS writes into error pages: 500.19, 0x80070032, the
 	// same in decimal, and a number behind the words for a Win32 code.
-	pageCode = regexp.MustCompile(`\b[45]\d\d\.\d{1,3}\b|\b0x[0-9A-Fa-f]{8}\b|(?:\b|-)214\d{7}\b|(?i:\b(?:win32 ?(?:error|status|code)?|error code|system error)[ :=(]{1,3}\d{1,10}\b)`)
-	pageTag  = regexp.MustCompile(`(?s)<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>`)
+	pageCode    = regexp.MustCompile(`\b[45]\d\d\.\d{1,3}\b|\b0x[0-9A-Fa-f]{8}\b|(?:\b|-)214\d{7}\b|(?i:\b(?:win32 ?(?:error|status|code)?|error code|system error)[ :=(]{1,3}\d{1,10}\b)`)
+	pageTitle   = regexp.MustCompile(`(?is)<title>([^<]{1,200})</title>`)
+	pageHeading = regexp.MustCompile(`(?is)<h2>([^<]{1,200})</h2>`)
+	pageTag     = regexp.MustCompile(`(?s)<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>`)
 )
+
+// readPage reads what the body of an error, or a page, says.
+func (m *Message) readPage(reply *decode.Message) {
+	if reply.Status < 400 && reply.Form != "page" {
+		return
+	}
+	text := reply.BodyText(maxPage)
+	for _, tag := range []*regexp.Regexp{pageHeading, pageTitle} {
+		if found := tag.FindStringSubmatch(text); found != nil && m.Heading == "" {
+			m.Heading = strings.Join(strings.Fields(html.UnescapeString(found[1])), " ")
+		}
+	}
+	if reply.Status < 400 {
+		return
+	}
+	m.Page = pageWords(text)
+	for _, found := range pageCode.FindAllString(text, -1) {
+		if _, known := decode.IISSubstatus(found); known && strings.HasPrefix(found, fmt.Sprint(reply.Status)+".") {
+			m.Substatus = found
+			return
+		}
+	}
+}
 
 // pageWords are the codes in the body of an error, explained; nil when there are
 // none.
-func pageWords(reply *decode.Message) []string {
-	if reply.Status < 400 {
-		return nil
-	}
-	text := reply.BodyText(maxPage)
+func pageWords(text string) []string {
 	text = strings.Join(strings.Fields(html.UnescapeString(pageTag.ReplaceAllString(text, " "))), " ")
 	var out []string
 	for _, found := range pageCode.FindAllString(text, -1) {

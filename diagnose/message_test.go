@@ -92,7 +92,7 @@ func TestEnvelope(t *testing.T) {
 	for serial, want := range map[string]int{"4D": 0, "4E": 1} {
 		var h History
 		h.Add(&Exchange{ID: 1, Message: &Message{Kind: "registration", Client: "GUID:1", Certificates: []CertificateField{{"Signing", hex(testLeaf(t, "agent"))}}}})
-		told := h.Add(&Exchange{ID: 2, Message: &Message{Kind: "policy", Client: "guid:1", Recipients: []decode.Recipient{{Issuer: "CN=LAB", Serial: serial}}}})
+		told := h.Add(&Exchange{ID: 2, Message: &Message{Kind: "policy-request", Client: "guid:1", Recipients: []decode.Recipient{{Issuer: "CN=LAB", Serial: serial}}}})
 		if len(told) != want || want == 1 && told[0].Code != toldEnvelope {
 			t.Errorf("serial %s: %v", serial, told)
 		}

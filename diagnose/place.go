@@ -30,7 +30,7 @@ const maxPlaces = 100
 // naming are the kinds of requests whose replies tell agents where to go.
 var naming = map[string]bool{
 	"mp-list": true, "mp-locate": true, "mp-key": true, "location": true, "content-location": true, "wsus-location": true,
-	"local-mp": true, "mp-location": true, "site-info": true, "assigned-site": true, "policy": true, "policy-body": true,
+	"local-mp": true, "mp-location": true, "site-info": true, "assigned-site": true, "policy-request": true, "policy-body": true,
 	"upload-request": true,
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,10 +82,18 @@ func (c *diagnoseCommand) print(ctx context.Context, e *env, d *diagnosis, group
 		return d.writeFlawsJSON(ctx, e.stdout, flaws)
 	}
 	f := output{UTC: c.UTC, ASCII: c.ASCII}.format(e)
-	if err := d.write(e.stdout, groups, f); err != nil {
+	broken := worstGroup(groups) <= traffic.Info && slices.ContainsFunc(flaws, func(k view.FoundKind) bool { return k.Kind.Severity == traffic.Error })
+	if !broken {
+		if err := d.write(e.stdout, groups, f); err != nil {
+			return err
+		}
+		return d.writeFlaws(ctx, e.stdout, flaws, "\nAlso found\n", f)
+	}
+	// What breaks messages comes before what is good to know.
+	if err := d.writeFlaws(ctx, e.stdout, flaws, "", f); err != nil {
 		return err
 	}
-	return d.writeFlaws(ctx, e.stdout, flaws, f)
+	return d.writeGroups(e.stdout, groups, f)
 }
 
 var severities = map[string]traffic.Severity{
@@ -178,18 +187,10 @@ const nothingSeen = `  No connection is here: no agent came, it went round mppro
 // write prints groups for people: causes, and under each what it explains.
 func (d *diagnosis) write(w io.Writer, groups []diagnose.Group, f view.Format) error {
 	var b strings.Builder
-	faults := 0
-	for i := range groups {
-		g := &groups[i]
-		if g.MootBy != "" {
-			continue
-		}
-		if g.Example.Kind.Severity > traffic.Info {
-			faults++
-		}
-		d.writeGroup(&b, g, groups, f)
+	if err := d.writeGroups(&b, groups, f); err != nil {
+		return err
 	}
-	if faults == 0 {
+	if worstGroup(groups) <= traffic.Info {
 		fmt.Fprintf(&b, "no fault found in %d connections\n", d.folding.Conns)
 		if n := d.folding.Sealed; n > 0 {
 			fmt.Fprintf(&b, "  %d of them were passed through unopened: what was asked and answered in them cannot be seen (run --tls terminate opens them)\n", n)
@@ -197,6 +198,17 @@ func (d *diagnosis) write(w io.Writer, groups []diagnose.Group, f view.Format) e
 	}
 	if d.folding.Conns == 0 {
 		b.WriteString(nothingSeen)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (d *diagnosis) writeGroups(w io.Writer, groups []diagnose.Group, f view.Format) error {
+	var b strings.Builder
+	for i := range groups {
+		if groups[i].MootBy == "" {
+			d.writeGroup(&b, &groups[i], groups, f)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -24,7 +24,7 @@ func (d *diagnosis) flaws(ctx context.Context, words []string, judged []diagnose
 	}
 	var out []view.FoundKind
 	for _, k := range view.FoundKinds(stored, judged) {
-		if k.Diagnosis == nil && k.MootBy == "" && k.Kind.Severity >= traffic.Warning && k.Count > k.Moot && !k.Silenced {
+		if k.Diagnosis == nil && k.MootBy == "" && k.Kind.Severity >= traffic.Warning && k.Count > k.Moot && !k.Silenced && !diagnose.Judges(k.Kind.Code) {
 			out = append(out, k)
 		}
 	}
@@ -85,13 +85,14 @@ func (d *diagnosis) example(ctx context.Context, k *view.FoundKind) (capture.Fou
 	return found[0], nil
 }
 
-// writeFlaws prints what was found in messages, below what was judged.
-func (d *diagnosis) writeFlaws(ctx context.Context, w io.Writer, flaws []view.FoundKind, f view.Format) error {
+// writeFlaws prints what was found in messages below a heading, which may be
+// empty.
+func (d *diagnosis) writeFlaws(ctx context.Context, w io.Writer, flaws []view.FoundKind, heading string, f view.Format) error {
 	if len(flaws) == 0 {
 		return nil
 	}
 	var b strings.Builder
-	b.WriteString("\nAlso found\n")
+	b.WriteString(heading)
 	for i := range flaws {
 		k := &flaws[i]
 		x, err := d.example(ctx, k)

@@ -184,8 +184,10 @@ func registration(certificate string) []byte {
 	return ask("MP_ClientRegistration", `<ClientRegistrationRequest><Data RequestType="Registration" SMSID="`+smsid+`"><AgentInformation AgentIdentity="CCMSetup.exe" AgentVersion="5.00.9128.1000"/><Certificates><Signing Encoding="HexBinary" KeyType="1">`+certificate+`</Signing></Certificates></Data></ClientRegistrationRequest>`)
 }
 
-func registrationReply(status string) []byte {
-	return answer("ClientRegistration", `<ClientRegistrationResponse ResponseType="Registration" Status="`+status+`" SMSID="`+smsid+`" ApprovalStatus="0"/>`)
+func registrationReply(status string) []byte { return registered(status, "1") }
+
+func registered(status, approval string) []byte {
+	return answer("ClientRegistration", `<ClientRegistrationResponse ResponseType="Registration" Status="`+status+`" SMSID="`+smsid+`" ApprovalStatus="`+approval+`"/>`)
 }
 
 // certificate is a fresh one in hex.

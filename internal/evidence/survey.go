@@ -222,15 +222,19 @@ func (s *Survey) judge(ctx context.Context, c *traffic.Conn) ([]diagnose.Finding
 	return diagnose.Judge(e), nil
 }
 
-// foreign adds how bytes begin that came in place of HTTP.
+// foreign adds what the proxy has noted of bytes that are no HTTP, and of
+// messages without a clear end.
 func (s *Survey) foreign(ctx context.Context, x *diagnose.Exchange) error {
 	found, err := s.store.Findings(ctx, x.ID)
 	if err != nil {
 		return err
 	}
 	for _, f := range found {
-		if f.Kind.Code == "http-not-http" {
+		switch f.Kind.Code {
+		case "http-not-http":
 			x.Foreign, x.ForeignReply = f.Evidence, f.Dir == traffic.Reply
+		case "http-framing-lost":
+			x.Unframed, x.UnframedReply = f.Evidence, f.Dir == traffic.Reply
 		}
 	}
 	return nil

@@ -1,0 +1,119 @@
+package diagnose
+
+import (
+	"fmt"
+	"strings"
+
+	"mpproxy/traffic"
+)
+
+// cutRules are about messages that end before their end, and about those whose
+// end nobody can tell.
+var cutRules = []rule{lengthUnknown, replyCut, requestCut, answersNoHTTP}
+
+var lengthUnknown = rule{
+	kind: traffic.FindingKind{
+		Code: "http-length-unclear", Severity: traffic.Error,
+		Title:  "The agent's request or the management point's answer contradicts itself about its length",
+		Why:    "Two lengths, a length beside chunks, or chunks that are none: each reader takes another end for the true one, and what follows is read from the wrong place. Neither Windows agents nor http.sys write that; devices that rewrite messages do.",
+		Remedy: "Find what rewrites messages between agent and management point (load balancer, web filter, antivirus), and let it pass these paths unchanged.",
+		Moot:   []string{"upstream-left-request", "http-agent-gave-up", "upstream-no-reply", "http-cut-short", "http-framing-lost", "msg-no-reply"},
+	},
+	check: "mpproxy show N: the head as it came; a capture on the management point itself shows whether it left there so.",
+	test: func(f *facts) (occurrence, bool) {
+		for i := range f.Exchanges {
+			x := &f.Exchanges[i]
+			if x.Unframed == "" {
+				continue
+			}
+			o := occurrence{leg: traffic.UpstreamSide, who: networkSide, sure: certain, exchange: x, proof: []string{
+				fmt.Sprintf("exchange %d, reply: %s", x.ID, x.Unframed), x.line(),
+			}}
+			if !x.UnframedReply {
+				o.leg, o.proof[0] = traffic.AgentSide, fmt.Sprintf("exchange %d, request: %s", x.ID, x.Unframed)
+			}
+			return o, true
+		}
+		return occurrence{}, false
+	},
+}
+
+var replyCut = rule{
+	kind: traffic.FindingKind{
+		Code: "http-reply-cut", Severity: traffic.Error,
+		Title:  "The management point's answer ends before its end",
+		Why:    "The agent throws half an answer away (12030, 12152) and asks again. A worker process that died, a device that scans or limits answers, or a length that was not corrected when the answer was rewritten.",
+		Remedy: "If answers end at the same place each time: look for a limit or a rewriting device on the way. Else look at the management point's System log for worker processes that end.",
+		Moot:   []string{"upstream-left-request", "upstream-no-reply", "http-cut-short", "msg-no-reply"},
+	},
+	check: "On the management point: HTTPERR log (Connection_Abandoned_By_ReqQueue, Connection_Dropped), System log (WAS); IIS log, sc-win32-status of this request.",
+	test: func(f *facts) (occurrence, bool) {
+		for _, x := range f.requests {
+			if x.Status == 0 || x.ReplyWhole || x.Fate != traffic.Broken || !f.mpEnded() {
+				continue
+			}
+			came := max(x.ReplySize-int64(len(x.Answer.Raw)), 0)
+			proof := fmt.Sprintf("exchange %d: %d bytes of the answer's body came", x.ID, came)
+			switch n := x.Answer.Get("Content-Length"); {
+			case n != "":
+				proof += ", its Content-Length says " + quote(n)
+			case x.Answer.Get("Transfer-Encoding") != "":
+				proof += ", and the last chunk is missing"
+			}
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{proof, x.line(), f.mpEnd()}}, true
+		}
+		return occurrence{}, false
+	},
+}
+
+var requestCut = rule{
+	kind: traffic.FindingKind{
+		Code: "http-request-cut", Severity: traffic.Warning,
+		Title:  "The agent's request ends before its end, since the agent's side ended the connection",
+		Why:    "The agent was stopped, its network went away, or something between it and mpproxy limits what may be sent. The management point keeps nothing of it.",
+		Remedy: "See on the agent whether its service or its network stopped at this time; if requests end at the same size each time: look for a limit on the way to mpproxy.",
+		Moot:   []string{"http-agent-gave-up", "upstream-left-request", "upstream-no-reply", "http-cut-short", "msg-no-reply"},
+	},
+	check: "On the agent: CcmMessaging.log at this time; System log for network and power events.",
+	test: func(f *facts) (occurrence, bool) {
+		for _, x := range f.requests {
+			if x.Status != 0 || x.RequestWhole || x.Fate != traffic.Broken || x.isUpload() || f.mpEnded() {
+				continue
+			}
+			o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, exchange: x, proof: []string{
+				fmt.Sprintf("exchange %d: %d bytes of the body came, its Content-Length says %s; then the agent's side ended the connection (%s)",
+					x.ID, x.BodySize, quote(x.Question.Get("Content-Length")), f.Conn.AgentLeg.End),
+			}}
+			if x.BodySize == 0 && strings.EqualFold(x.Question.Get("Expect"), "100-continue") {
+				o.leg, o.who, o.sure = traffic.UpstreamSide, networkSide, likely
+				o.proof = append(o.proof, "the agent waited for a 100 (Expect: 100-continue) that did not come; http.sys sends it by itself")
+				o.do = []string{"See what stands before the management point and holds the 100 back, or the head until its body comes: a proxy or a load balancer."}
+			}
+			return o, true
+		}
+		return occurrence{}, false
+	},
+}
+
+var answersNoHTTP = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-other-protocol", Severity: traffic.Error,
+		Title:  "What comes from the management point's side is not HTTP",
+		Why:    "Another service has the port that mpproxy was told, or a device answers in the management point's place.",
+		Remedy: "See which service listens there; correct --upstream, its port above all.",
+		Moot:   []string{"upstream-left-request", "upstream-no-reply", "http-agent-gave-up", "http-not-http", "msg-no-reply"},
+	},
+	check: "On the management point: netstat -ano for the port; the site's bindings in IIS.",
+	test: func(f *facts) (occurrence, bool) {
+		for i := range f.Exchanges {
+			x := &f.Exchanges[i]
+			if f.upstream != nil || !x.ForeignReply || x.Foreign == "" || strings.HasPrefix(x.Foreign, `begins "\x15`) {
+				continue
+			}
+			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{
+				"the first bytes of the answer: " + x.Foreign, x.line(),
+			}}, true
+		}
+		return occurrence{}, false
+	},
+}
