@@ -75,6 +75,9 @@ func (l *leg) fromTLS() {
 // one, the second answers the first: what crypto/tls says tells which is which.
 func (l *leg) findAlert() alertSeen {
 	mine, theirs := fatal(&l.tr.Server), fatal(&l.tr.Client)
+	if l.sealed && l.afterAgent(&l.tr.Server) {
+		mine.seen = false // OpenSSL says decode_error to an end that it did not expect
+	}
 	if l.side == traffic.UpstreamSide {
 		mine, theirs = theirs, mine
 	}
@@ -95,6 +98,16 @@ func (l *leg) findAlert() alertSeen {
 		return alertSeen{mine.from, local, true, false}
 	}
 	return alertSeen{}
+}
+
+// afterAgent is true when the alert of a server that was passed through came
+// once the agent had left.
+func (l *leg) afterAgent(s *tlsrecord.Stream) bool {
+	gone := l.end.End == traffic.EndFIN || l.end.End == traffic.EndReset
+	for _, m := range s.Alerts() {
+		return gone && l.hs.Began.Add(l.hs.Passed(false, m.End)).After(l.end.EndedAt)
+	}
+	return false
 }
 
 // fatal is the first alert of a side that can be read and ends a handshake.

@@ -387,7 +387,7 @@ var agentLeft = rule{
 	check: "On the agent: CcmMessaging.log shows 12175 with its flags: 0x8 is trust, 0x1 revocation, 0x10 the name.",
 	test: func(f *facts) (occurrence, bool) {
 		l := f.agent
-		if l == nil || !f.agentFailed() || l.alert.seen || l.stage < tlsrecord.StageServerHello || l.tr.Client.Looks != tlsrecord.TLS || l.sealed && f.mpEnded() {
+		if l == nil || !f.agentFailed() || l.alert.seen || l.stage < tlsrecord.StageServerHello || l.tr.Client.Looks != tlsrecord.TLS || l.sealed && f.mpEnded() && !l.alertLike() {
 			return occurrence{}, false
 		}
 		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: possible, proof: []string{howItEnded(f), f.shownBy()}, notIt: f.serverFits("")}

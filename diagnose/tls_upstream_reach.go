@@ -222,7 +222,7 @@ var mpReset = rule{
 		return f.withMP(func(l *leg) (occurrence, bool) {
 			ended := endedByPeer(l.hs.Err)
 			if l.sealed {
-				ended = f.mpEnded() && l.tr.ClientHello() != nil && l.stage < tlsrecord.StageFinished
+				ended = f.mpEnded() && !l.alertLike() && l.tr.ClientHello() != nil && l.stage < tlsrecord.StageFinished
 			}
 			if l.alert.seen || l.tr.Server.Looks != tlsrecord.TLS || !ended {
 				return occurrence{}, false

@@ -275,6 +275,11 @@ func alertCases() []labCase {
 			_, _ = io.WriteString(c, "\x01\x02\x03\x04\x05\x06\x07\x08")
 			c.Close()
 		}), agent: goAgent(nil)},
+		{name: "end after the certificate, passed through, and OpenSSL answers with an alert", ref: "A02", leg: agentLeg, who: "agent", sure: "possible", listener: sealed, mp: func(t *testing.T, l *lab) proxy.Target {
+			cert := l.pem(t, "openssl-mp.pem", l.cert(t, l.site, nil))
+			target, _ := opensslServer(t, "-cert", cert, "-key", cert, "-www")
+			return target
+		}, agent: afterFlight(tls.VersionTLS12, "", fin)},
 		{name: "CONNECT in plain", ref: "A23", leg: agentLeg, who: "agent", sure: "certain", proof: "CONNECT is what one says to an HTTP proxy", agent: rawAgent("CONNECT mp01.lab.example:443 HTTP/1.1\r\n\r\n", fin)},
 	}
 }
