@@ -41,6 +41,7 @@ var catalogue = slices.Concat(
 	ownCheckRules,
 	missingRules,
 	statusRules,
+	clockRules,
 	expiryRules,
 	sideRules,
 	mpAlertRules,

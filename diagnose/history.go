@@ -28,6 +28,7 @@ const (
 	toldHint     = "msg-hint-new-key"
 	toldDelta    = "msg-report-first-delta"
 	toldGap      = "msg-report-gap"
+	toldFull     = "msg-report-full-again"
 	toldSiteCert = "msg-site-cert-changed"
 	toldSiteKey  = "msg-site-key-changed"
 	toldMPCert   = "msg-mp-cert-changed"
@@ -96,6 +97,8 @@ type remembered struct {
 	// that it did not take.
 	reports map[string]seen
 	failed  seen
+	// full are the last full reports of each kind, the oldest first.
+	full map[string][]seen
 	// machine is the computer that last sent a report as this agent, before the
 	// other one that did so last.
 	machine, before machine
@@ -116,7 +119,7 @@ func (h *History) Present() {
 	h.file = ""
 	for _, a := range h.agents {
 		a.registration, a.serial, a.failed, a.pending = seen{}, nil, seen{}, 0
-		a.machine, a.before = machine{}, machine{}
+		a.machine, a.before, a.full = machine{}, machine{}, nil
 		for kind, r := range a.reports {
 			a.reports[kind] = seen{where: r.where}
 		}
@@ -353,6 +356,9 @@ func (a *remembered) report(x *Exchange, h *History, tell teller) {
 	if m.ReportVersion == "" {
 		return
 	}
+	if m.ReportType != "delta" {
+		a.again(x, seen{m.ReportVersion, h.where(x)}, tell)
+	}
 	was, known := a.reports[m.Kind]
 	switch {
 	case !known && m.ReportType == "delta":
@@ -365,6 +371,27 @@ func (a *remembered) report(x *Exchange, h *History, tell teller) {
 		return
 	}
 	a.reports[m.Kind] = seen{m.ReportVersion, h.where(x)}
+}
+
+// often is how many full reports within a day are too many.
+const often = 3
+
+// again tells of full reports that are sent too often.
+func (a *remembered) again(x *Exchange, now seen, tell teller) {
+	kind := x.Message.Kind
+	if a.full == nil {
+		a.full = map[string][]seen{}
+	}
+	all := a.full[kind]
+	if n := len(all); n > 0 && all[n-1].value == now.value {
+		return // the same report, sent again
+	}
+	all = append(all, now)
+	all = all[max(len(all)-often, 0):]
+	a.full[kind] = all
+	if len(all) == often && x.good() && now.where.at.Sub(all[0].where.at) < 24*time.Hour {
+		tell(toldFull, likely, fmt.Sprintf("exchange %d: a full report (version %s) again, the third within %s, since %s", x.ID, now.value, now.where.at.Sub(all[0].where.at).Round(time.Second), all[0].where))
+	}
 }
 
 // gap tells of reports that are missing before one. An upload carries reports

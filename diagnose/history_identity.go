@@ -17,7 +17,10 @@ const (
 
 // identityRules are about agents and management points that are taken for each
 // other.
-var identityRules = []rule{clientShared, clientChanges, pointsMixed, clocksApart}
+var identityRules = []rule{clientShared, clientChanges, pointsMixed}
+
+// clockRules are about clocks; what they explain is told better by others.
+var clockRules = []rule{clocksApart}
 
 var clientShared = toldRule(traffic.FindingKind{
 	Code: toldShared, Severity: traffic.Error,
@@ -106,6 +109,10 @@ func (m machine) String() string { return quote(m.name) + " at " + m.address }
 // signed times bear five minutes.
 const maxApart = 5 * time.Minute
 
+// oldMessage is from when on a message is more likely an old one that is sent
+// again, as a replay does, than one by a clock that is behind.
+const oldMessage = 7 * 24 * time.Hour
+
 var clocksApart = rule{
 	kind: traffic.FindingKind{
 		Code: "msg-clocks-apart", Severity: traffic.Warning,
@@ -120,18 +127,31 @@ var clocksApart = rule{
 		x, proof := f.message(func(x *Exchange) ([]string, bool) {
 			sent := x.Message.Sent
 			date, err := time.Parse(time.RFC1123, x.Answer.Get("Date"))
-			if sent.IsZero() || err != nil || date.Sub(sent).Abs() <= maxApart {
+			if err != nil {
+				date, o.sure = x.Begun, possible // then only mpproxy's clock can tell
+			}
+			if sent.IsZero() || date.Sub(sent).Abs() <= maxApart {
 				return nil, false
 			}
 			if sent.Before(date) && !x.Message.Waits {
 				return nil, false // a message that waited in the agent's queue is older than its answer
 			}
+			whose := "the management point's"
+			if err != nil {
+				whose = "mpproxy's"
+			}
 			proof := []string{
-				fmt.Sprintf("exchange %d: sent %s by the agent's clock, answered %s by the management point's: %s apart", x.ID,
-					sent.UTC().Format(time.RFC3339), date.UTC().Format(time.RFC3339), date.Sub(sent).Abs().Round(time.Second)),
+				fmt.Sprintf("exchange %d: sent %s by the agent's clock, answered %s by %s: %s apart", x.ID,
+					sent.UTC().Format(time.RFC3339), date.UTC().Format(time.RFC3339), whose, date.Sub(sent).Abs().Round(time.Second)),
 				"mpproxy's clock says " + x.Begun.UTC().Format(time.RFC3339),
 			}
+			if date.Sub(sent) > oldMessage {
+				o.sure = possible
+				proof = append(proof, "a message as old as that may also be one that is sent again, from a record")
+			}
 			switch {
+			case err != nil:
+				proof = append(proof[:1], proof[2:]...)
 			case x.Begun.Sub(date).Abs() <= maxApart:
 				proof[1] += ", as the management point's does"
 			case x.Begun.Sub(sent).Abs() <= maxApart:

@@ -3,13 +3,14 @@ package diagnose
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"mpproxy/traffic"
 )
 
 // cutRules are about messages that end before their end, and about those whose
 // end nobody can tell.
-var cutRules = []rule{lengthUnknown, replyCut, requestCut, answersNoHTTP}
+var cutRules = []rule{lengthUnknown, replyCut, replyLeft, requestCut, idleCut, answersNoHTTP}
 
 var lengthUnknown = rule{
 	kind: traffic.FindingKind{
@@ -61,6 +62,56 @@ var replyCut = rule{
 				proof += ", and the last chunk is missing"
 			}
 			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{proof, x.line(), f.mpEnd()}}, true
+		}
+		return occurrence{}, false
+	},
+}
+
+var replyLeft = rule{
+	kind: traffic.FindingKind{
+		Code: "http-agent-left-answer", Severity: traffic.Warning,
+		Title:  "The agent ended the connection before the management point's answer had come whole",
+		Why:    "A download that was cancelled or went on elsewhere ends so, and so does an agent that is stopped. It asks again.",
+		Remedy: "Nothing for downloads that go on. If messages end so again and again: see on the agent whether its service stops, and what looks into its traffic.",
+		Moot:   []string{"http-cut-short"},
+	},
+	check: "On the agent: CcmMessaging.log, or DataTransferService.log for downloads, at this time.",
+	test: func(f *facts) (occurrence, bool) {
+		for _, x := range f.requests {
+			if x.Status == 0 || x.ReplyWhole || x.Fate != traffic.Broken || !f.agentEndedFirst() {
+				continue
+			}
+			return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, exchange: x, proof: []string{
+				fmt.Sprintf("exchange %d: %d bytes of the answer had come, then the agent ended the connection (%s)", x.ID, x.ReplySize, f.Conn.AgentLeg.End), x.line(),
+			}}, true
+		}
+		return occurrence{}, false
+	},
+}
+
+// idleTime is how long a connection rests before its end is that of an idle one;
+// IIS ends such connections after two minutes.
+const idleTime = time.Minute
+
+var idleCut = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-idle-cut", Severity: traffic.Info,
+		Title:  "The management point closed an idle connection just as the agent's next request came",
+		Why:    "Both sides may close a connection that rests, and cannot know what the other does at that moment. The agent asks again on a new one.",
+		Remedy: "Nothing, when the agent asks again. If it happens all the time: a device on the way forgets connections sooner than IIS (120 seconds) or the agent does.",
+		Moot:   []string{"upstream-left-request", "upstream-no-reply", "http-agent-gave-up"},
+	},
+	check: "On the management point: HTTPERR log, Timer_ConnectionIdle.",
+	test: func(f *facts) (occurrence, bool) {
+		for i := 1; i < len(f.requests); i++ {
+			x, before := f.requests[i], f.requests[i-1]
+			rested := x.Begun.Sub(before.Ended)
+			if x.Status != 0 || x.Fate != traffic.Broken || before.Status == 0 || before.Ended.IsZero() || rested < idleTime || !f.mpEnded() {
+				continue
+			}
+			return occurrence{leg: traffic.UpstreamSide, sure: likely, exchange: x, proof: []string{
+				fmt.Sprintf("exchange %d came after the connection had rested for %s", x.ID, rested.Round(time.Second)), x.line(), f.mpEnd(),
+			}}, true
 		}
 		return occurrence{}, false
 	},

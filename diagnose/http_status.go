@@ -468,9 +468,6 @@ var leftWaiting = rule{
 			x := f.requests[i]
 			if x.Status == 0 && x.Fate == traffic.Broken && f.mpEnded() {
 				o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: []string{x.line(), f.mpEnd()}}
-				if i > 0 && f.requests[i-1].Status > 0 {
-					o.proof = append(o.proof, fmt.Sprintf("the connection had carried %d requests before: an idle one that is closed just as the next request comes ends so, and the agent then asks again", i))
-				}
 				if f.upstream == nil && f.Conn.UpstreamLeg.BytesIn < 20 {
 					o.proof = append(o.proof, "mpproxy spoke plain HTTP: a port that wants TLS ends so")
 					o.do = []string{"If that port wants TLS: --upstream https://….", leftWaitingRemedy}

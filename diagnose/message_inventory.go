@@ -7,7 +7,7 @@ import (
 )
 
 // inventoryRules are about what agents report.
-var inventoryRules = []rule{bodyBroken, reportGap, firstDelta}
+var inventoryRules = []rule{bodyBroken, reportGap, fullAgain, firstDelta}
 
 var bodyBroken = messageRule(traffic.FindingKind{
 	Code: "msg-body-broken", Ref: "N09", Severity: traffic.Error,
@@ -45,3 +45,10 @@ var firstDelta = toldRule(traffic.FindingKind{
 	Why:    "If the site has no full report of this agent it cannot use a delta. If the agent sent its full report before this capture began, nothing is wrong.",
 	Remedy: "If the site does not show the inventory, trigger a full one.",
 }, "On the site server: dataldr.log.", agentSide)
+
+var fullAgain = toldRule(traffic.FindingKind{
+	Code: toldFull, Severity: traffic.Warning,
+	Title:  "The agent sends full inventories again and again, as it does when the site asks for a resync",
+	Why:    "A full report is sent once, then deltas. A site that cannot file a report (a bad MIF, another hardware id, a lost delta) asks for a full one, and again if that fails too: the inventory stays old, and management point and network carry the load.",
+	Remedy: "See on the site server why its reports are not filed: dataldr.log and the folder BADMIFS (size, duplicate id, a class that does not fit). If somebody triggers full inventories by script: stop that.",
+}, "On the site server: dataldr.log, resync; status messages 2722 and 2789. On the agent: InventoryAgent.log, full report.", mpSide)

@@ -60,7 +60,7 @@ var noLocation = withRemedies(messageRule(traffic.FindingKind{
 		if m.ReplyKind == "mp-list" || m.ReplyKind == "mp-locate" {
 			none = x.good() && m.ReplyRoot != "" && len(m.Places) == 0
 		}
-		return []string{fmt.Sprintf("exchange %d: the %s names 0 %s", x.ID, m.ReplyKind, what)}, asked && none
+		return []string{fmt.Sprintf("exchange %d: the %s names 0 %s", x.ID, m.ReplyKind, what)}, asked && none && x.ReplyWhole
 	}))
 
 // withRemedies says what to do by what the reply should have named.
@@ -95,7 +95,7 @@ var noSite = messageRule(traffic.FindingKind{
 	func(x *Exchange) ([]string, bool) {
 		m := x.Message
 		return []string{fmt.Sprintf("exchange %d: the %s names no site code", x.ID, m.ReplyKind), x.line()},
-			(m.ReplyKind == "assigned-site-reply" || m.ReplyKind == "site-info-reply") && m.Sites == 0
+			(m.ReplyKind == "assigned-site-reply" || m.ReplyKind == "site-info-reply") && m.Sites == 0 && x.ReplyWhole
 	})
 
 // locationNouns are what the location replies name.

@@ -47,7 +47,7 @@ var policyUnsigned = messageRule(traffic.FindingKind{
 }, "On the agent: PolicyAgent.log, failed to verify; on the site server: policypv.log, the site signing certificate.", mpSide, certain,
 	func(x *Exchange) ([]string, bool) {
 		l := x.Message.lint("msg-policy-unsigned")
-		if l == nil {
+		if l == nil || !x.ReplyWhole {
 			return nil, false
 		}
 		return append([]string{fmt.Sprintf("exchange %d: %s", x.ID, l.Evidence)}, x.kept()...), true
@@ -103,7 +103,7 @@ var policyNone = messageRule(traffic.FindingKind{
 }, "On the management point: MP_Policy.log. On the agent: PolicyAgent.log, ClientIDManagerStartup.log: its client id and site.", mpSide, likely,
 	func(x *Exchange) ([]string, bool) {
 		l := x.Message.lint("msg-no-policy")
-		if l == nil {
+		if l == nil || !x.ReplyWhole {
 			return nil, false
 		}
 		return []string{fmt.Sprintf("exchange %d: %s, for %s", x.ID, l.Evidence, x.Message.who())}, true

@@ -157,6 +157,25 @@ func TestReports(t *testing.T) {
 			f.connect("192.0.2.78:51400")
 			f.add(reportOf("PC-0002", smsid, "Delta", "9.2"), empty)
 		}},
+		{"full inventories again and again", "msg-report-full-again", "mp", "likely", "the third within 2s", func(f *field) {
+			for _, v := range []string{"1.0", "2.0", "3.0"} {
+				f.add(inventory("Full", v, "A01"), empty)
+			}
+		}},
+		{"a full inventory each day", "", "", "", "", func(f *field) {
+			for _, v := range []string{"1.0", "2.0", "3.0"} {
+				f.add(inventory("Full", v, "A01"), empty)
+				f.now = f.now.Add(20 * time.Hour)
+			}
+		}},
+		{"a message that is sent again from a record", "msg-clocks-apart", "agent", "possible", "from a record", func(f *field) {
+			f.now = f.now.AddDate(0, 1, 0)
+			f.add(policyFor(smsid), withDate(full, f.now))
+		}},
+		{"agent's clock behind, the answer has no time", "msg-clocks-apart", "agent", "possible", "by mpproxy's", func(f *field) {
+			f.now = f.now.Add(40 * time.Hour)
+			f.add(policyFor(smsid), full)
+		}},
 		{"a computer that was renamed", "", "", "", "", func(f *field) {
 			f.add(reportOf("PC-0001", smsid, "Full", "1.0"), empty)
 			f.add(reportOf("PC-0002", smsid, "Full", "2.0"), empty)
@@ -314,6 +333,18 @@ func TestReports(t *testing.T) {
 		{"100 Continue held back", "http-request-cut", "network", "likely", "that did not come", func(f *field) {
 			f.cut([]byte("CCM_POST /ccm_system/request HTTP/1.1\r\nContent-Length: 500\r\nExpect: 100-continue\r\n\r\n"), nil, false)
 		}},
+		{"agent leaves before the answer is whole", "http-agent-left-answer", "agent", "certain", "then the agent ended", func(f *field) { f.cut(policyFor(smsid), full[:len(full)-100], false) }},
+		{"idle connection cut", "upstream-idle-cut", "", "likely", "rested for 3m1s", func(f *field) {
+			f.add(policyFor(smsid), full)
+			f.now = f.now.Add(3 * time.Minute)
+			x := f.begin(policyFor(smsid))
+			x.Fate, x.Ended = traffic.Broken, f.now
+			f.recorder.Take(traffic.ExchangeOver{Exchange: x})
+			c := f.lastConn()
+			c.UpstreamLeg.End = traffic.EndFIN
+			f.closed(c)
+		}},
+		{"list that is cut names nobody", "http-reply-cut", "mp", "certain", "its Content-Length says", func(f *field) { f.cut(mpList, document("<MPList></MPList>  ")[:80], true) }},
 		{"two lengths", "http-length-unclear", "network", "certain", "Content-Length: 3", func(f *field) {
 			f.odd(mpList, plain("HTTP/1.1 200 OK", "abc"), traffic.Reply, "http-framing-lost", `"Content-Length: 10", "Content-Length: 3"`)
 		}},
