@@ -38,6 +38,9 @@ var answeredBetween = rule{
 			if x.Status == 407 && x != f.last() {
 				continue // the proxy's question was answered
 			}
+			if sign == "" && x.pageForFile() {
+				sign, sure = "a page came in place of a file "+quote(fileOf(x.Target)), likely
+			}
 			if sign == "" || f.gateway(x) || x.Message != nil && x.Message.Ack != nil {
 				continue
 			}
@@ -57,8 +60,21 @@ var answeredBetween = rule{
 // fails is true for an answer that is of no use to the agent: an error, or a
 // page where its question wants data.
 func (x *Exchange) fails() bool {
-	return x.Status >= 400 || x.good() && x.Message != nil && x.Message.ReplyForm == "page" && x.wantsData()
+	return x.Status >= 400 || x.pageForFile() || x.good() && x.Message != nil && x.Message.ReplyForm == "page" && x.wantsData()
 }
+
+// pageForFile is true for a page of HTML in answer to a request for a file of
+// another kind from a distribution point.
+func (x *Exchange) pageForFile() bool {
+	if !x.good() || x.Message == nil || x.Message.ReplyForm != "page" || !isContent(x) {
+		return false
+	}
+	file := strings.ToLower(fileOf(x.Target))
+	return strings.Contains(file, ".") && !strings.Contains(file[strings.LastIndexByte(file, '.'):], "htm")
+}
+
+// fileOf is the last name in a target.
+func fileOf(target string) string { return target[strings.LastIndexByte(target, '/')+1:] }
 
 // wantsData is true for requests that a management point answers with a message
 // or a document, never with a page for people.

@@ -92,7 +92,7 @@ func (x *Exchange) packet() *decode.Packet {
 var roleMissing = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-role-missing", Severity: traffic.Error,
-		Title:  "The server has nothing at a path that every management point has",
+		Title:  "The server has nothing at a path that a management point has",
 		Why:    "The role is not installed there, its installation failed, its virtual directory is gone, or the name leads to another server.",
 		Remedy: "See whether the name leads to the management point (DNS, load balancer, --upstream); on it: SMS_MP and ccm_system in IIS, MPMSI.log and MPSetup.log, ISAPI and CGI restrictions (404.2), then install the role again.",
 		Moot:   []string{"msg-policy-missing", "upstream-verb-blocked"},
@@ -106,7 +106,13 @@ var roleMissing = rule{
 		if x.Method == "CCM_POST" && f.History.passed(x.Method).count == 0 {
 			return occurrence{}, false // the verb is the likelier cause
 		}
-		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{x.line()}, x.page()...)}, true
+		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{x.line()}, x.page()...)}
+		if path := strings.ToLower(x.path()); strings.Contains(path, "_altauth/") || strings.Contains(path, "_tokenauth/") {
+			o.sure = likely
+			o.proof = append(o.proof, "management points of older versions do not have this path")
+			o.do = []string{"Compare the versions of agent and management point: update the site, or see in mpcontrol.log and MPSetup.log whether the update of this management point has failed."}
+		}
+		return o, true
 	},
 }
 

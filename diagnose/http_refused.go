@@ -102,6 +102,10 @@ var requestRefused = rule{
 			o.who = agentSide
 			o.proof = append(o.proof, "the request has no Content-Length: "+quote("Transfer-Encoding: "+x.Question.Get("Transfer-Encoding")))
 			o.do = []string{"Send the length in Content-Length, and no chunks; if the agent does: a proxy before mpproxy has changed it."}
+		case x.Method == "POST" && strings.Contains(strings.ToLower(x.path()), "/ccm_system"):
+			o.who = agentSide
+			o.proof = append(o.proof, "messages are sent with CCM_POST, and this one came with POST")
+			o.do = []string{"Send messages with CCM_POST; if the agent does: a proxy before mpproxy has changed the method."}
 		case x.Status == 417:
 			o.who, o.sure = networkSide, likely
 			o.proof = append(o.proof, "the request has "+quote("Expect: "+x.Question.Get("Expect"))+"; http.sys knows that, old proxies do not")

@@ -255,7 +255,7 @@ var otherHash = toldRule(traffic.FindingKind{
 	Moot:   []string{"msg-no-reply"},
 }, "In the console: site properties, Signing and Encryption.", agentSide)
 
-var noReply = messageRule(traffic.FindingKind{
+var noReply = blamed(messageRule(traffic.FindingKind{
 	Code: "msg-no-reply", Ref: "N04", Severity: traffic.Error,
 	Title:  "The management point answered the agent's question with nothing, or with a page, although HTTP says all is well",
 	Why:    "It dropped the request: it is not signed, its sender is not registered, or the endpoint's database is away.",
@@ -270,7 +270,40 @@ var noReply = messageRule(traffic.FindingKind{
 		list := x.Method == "GET" && strings.HasSuffix(strings.ToLower(x.path()), "/.sms_aut")
 		return []string{fmt.Sprintf("exchange %d: %s", x.ID, x.line()), "the answer is a page, called " + quote(x.Message.Heading)},
 			list && x.good() && x.Message.ReplyForm == "page"
-	})
+	}))
+
+// refusable are the lints of a question for which a management point answers
+// nothing.
+var refusable = []string{
+	"msg-length", "msg-endpoint-unknown", "msg-root", "msg-zlib-without-hook", "msg-not-zlib", "msg-source-id", "msg-signature",
+	"msg-body-broken", "msg-utf8-body", "msg-header-incomplete",
+}
+
+// blamed adds what is wrong with the question itself: then it is the agent that
+// has to act.
+func blamed(r rule) rule {
+	test := r.test
+	r.test = func(f *facts) (occurrence, bool) {
+		o, found := test(f)
+		if !found {
+			return o, found
+		}
+		m := o.exchange.Message
+		for _, code := range refusable {
+			if l := m.lint(code); l != nil && l.Dir == traffic.Request {
+				o.leg, o.who = traffic.AgentSide, agentSide
+				o.proof = append(o.proof, "the question itself is faulty: "+l.Kind.Title+": "+l.Evidence)
+				o.do = []string{l.Kind.Remedy}
+				return o, true
+			}
+		}
+		if l := m.lint("msg-unsigned"); l != nil && l.Dir == traffic.Request {
+			o.proof = append(o.proof, "the question is not signed, and its endpoint wants that: "+l.Evidence)
+		}
+		return o, true
+	}
+	return r
+}
 
 // serialOf is the serial number of a certificate in hex, nil when it is none.
 func serialOf(text string) *big.Int {

@@ -91,7 +91,7 @@ func (x *Exchange) refused() bool { return x.Status == 401 || x.Status == 403 }
 
 var tokenRules = []rule{tokenTime, tokenRefused, tokenMissing}
 
-var tokenTime = messageLike(traffic.FindingKind{
+var tokenTime = unlessTaken(messageLike(traffic.FindingKind{
 	Code: "http-token-expired", Ref: "N22", Severity: traffic.Error,
 	Title:  "The agent's token has run out, or is not yet valid",
 	Why:    "An agent that was off for long (90 days) cannot renew its token; a wrong clock has the same effect.",
@@ -101,14 +101,29 @@ var tokenTime = messageLike(traffic.FindingKind{
 	func(x *Exchange) ([]string, bool) {
 		t := x.Token
 		switch {
-		case t == nil:
+		case t == nil || x.good() && x.Begun.Sub(t.Until) < maxApart:
 		case !t.Until.IsZero() && x.Begun.After(t.Until):
 			return []string{fmt.Sprintf("exchange %d: the token ran out %s before it was used", x.ID, x.Begun.Sub(t.Until).Round(time.Second)), t.String()}, true
 		case !t.From.IsZero() && x.Begun.Add(5*time.Minute).Before(t.From):
 			return []string{fmt.Sprintf("exchange %d: the token is valid only %s after it was used", x.ID, t.From.Sub(x.Begun).Round(time.Second)), t.String()}, true
 		}
 		return nil, false
-	})
+	}))
+
+// unlessTaken is less sure of a token that was taken all the same: the server's
+// clock is the one that counts.
+func unlessTaken(r rule) rule {
+	test := r.test
+	r.test = func(f *facts) (occurrence, bool) {
+		o, found := test(f)
+		if found && o.exchange.good() {
+			o.sure = possible
+			o.proof = append(o.proof, "it was taken all the same: mpproxy's clock may be wrong")
+		}
+		return o, found
+	}
+	return r
+}
 
 var tokenRefused = rule{
 	kind: traffic.FindingKind{
@@ -160,8 +175,7 @@ var tokenMissing = rule{
 		}
 		for _, x := range f.requests {
 			path := strings.ToLower(x.path())
-			wants := strings.HasPrefix(path, "/ccm_proxy_mutualauth/") || strings.HasPrefix(path, "/ccm_sts")
-			if wants && x.refused() && x.Token == nil && !f.gateway(x) {
+			if wantsToken(path) && x.refused() && !x.showsToken() && !f.gateway(x) {
 				return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, exchange: x, proof: []string{
 					fmt.Sprintf("exchange %d: no certificate and no token in this request, and its path wants one of them", x.ID), x.line(),
 				}}, true
@@ -169,6 +183,29 @@ var tokenMissing = rule{
 		}
 		return occurrence{}, false
 	},
+}
+
+// wantsToken is true for paths that take agents by certificate or token alone;
+// path is in lower case.
+func wantsToken(path string) bool {
+	for _, p := range []string{"/ccm_proxy_mutualauth/", "/ccm_proxy_serverauth/", "/ccm_sts", "/ccm_system_tokenauth/", "/sms_mp_tokenauth/"} {
+		if strings.HasPrefix(path, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// showsToken is true when a request has a token of whatever kind: the name of
+// the field in which agents put theirs is not published.
+func (x *Exchange) showsToken() bool {
+	for _, field := range x.Question.Fields {
+		name := strings.ToLower(field.Name)
+		if name == "authorization" || strings.Contains(name, "token") {
+			return true
+		}
+	}
+	return x.Token != nil
 }
 
 // messageLike is a rule on the heads of single exchanges.

@@ -345,6 +345,32 @@ func TestReports(t *testing.T) {
 			f.closed(c)
 		}},
 		{"list that is cut names nobody", "http-reply-cut", "mp", "certain", "its Content-Length says", func(f *field) { f.cut(mpList, document("<MPList></MPList>  ")[:80], true) }},
+		{"gateway without certificate or token", "http-token-missing", "agent", "certain", "no certificate and no token", func(f *field) {
+			f.add(get("/CCM_Proxy_ServerAuth/72057594037928290/SMS_MP/.sms_aut?MPLIST"), plain("HTTP/1.1 401 Unauthorized", ""))
+		}},
+		{"token path with a token in a field of its own", "upstream-no-challenge", "mp", "certain", "no WWW-Authenticate", func(f *field) {
+			f.add(get("/SMS_MP_TokenAuth/.sms_aut?MPLIST", "CCMClientToken: x"), plain("HTTP/1.1 401 Unauthorized", ""))
+		}},
+		{"token that ran out by this clock, and was taken", "http-token-expired", "agent", "possible", "taken all the same", func(f *field) {
+			f.add(get("/SMS_MP_TokenAuth/.sms_aut?MPLIST", token(`{"iss":"i","aud":"a","exp":1770000000}`)), document(`<MPList><MP Name="MP01" FQDN="mp01.lab.example"/></MPList>`))
+		}},
+		{"management point older than its agents", "upstream-role-missing", "mp", "likely", "older versions", func(f *field) {
+			f.add(policyFor(smsid), full)
+			f.add([]byte(strings.Replace(string(policyFor(smsid)), "/ccm_system/", "/ccm_system_altauth/", 1)), page("404 Not Found", "404", iis))
+		}},
+		{"message sent with POST", "upstream-refuses-request", "agent", "certain", "came with POST", func(f *field) {
+			f.add([]byte(strings.Replace(string(policyFor(smsid)), "CCM_POST", "POST", 1)), page("405 Method Not Allowed", "405", iis))
+		}},
+		{"page of a filter in place of a file", "http-answered-between", "network", "likely", `"setup.exe"`, func(f *field) {
+			f.add(get("/SMS_DP_SMSPKG$/LAB00017/sccm?/setup.exe"), page("200 OK", "Blocked"))
+		}},
+		{"a file that is a page", "", "", "", "", func(f *field) {
+			f.add(get("/SMS_DP_SMSPKG$/LAB00017/sccm?/readme.htm"), page("200 OK", "Read me"))
+		}},
+		{"nothing in answer to a faulty question", "msg-no-reply", "agent", "certain", "the question itself is faulty", func(f *field) {
+			f.add(ask("MP_NoSuchManager", "<RequestAssignments/>"), empty)
+		}},
+		{"nothing in answer to an unsigned question", "msg-no-reply", "mp", "certain", "is not signed", func(f *field) { f.add(policyFor(smsid), empty) }},
 		{"two lengths", "http-length-unclear", "network", "certain", "Content-Length: 3", func(f *field) {
 			f.odd(mpList, plain("HTTP/1.1 200 OK", "abc"), traffic.Reply, "http-framing-lost", `"Content-Length: 10", "Content-Length: 3"`)
 		}},
