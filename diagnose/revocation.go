@@ -53,12 +53,17 @@ func (f *facts) revocations(c *certificate, kind traffic.RevocationKind) []traff
 
 // usable is true for a list that a peer could work with when it was fetched.
 func usable(r *traffic.Revocation) bool {
-	return r.Result == traffic.RevocationGood && r.Signature != "bad" && !outdated(r)
+	return r.Result == traffic.RevocationGood && r.Signature != "bad" && !outdated(r) && !early(r)
 }
 
 // outdated is true for a list whose successor was due when it was fetched.
 func outdated(r *traffic.Revocation) bool {
 	return r.Result == traffic.RevocationGood && !r.NextUpdate.IsZero() && r.NextUpdate.Before(r.Fetched)
+}
+
+// early is true for a list that was not yet in force when it was fetched.
+func early(r *traffic.Revocation) bool {
+	return r.Result == traffic.RevocationGood && r.ThisUpdate.After(r.Fetched)
 }
 
 // lists sorts what is known of the lists of a chain: good ones, and bad ones of
@@ -121,6 +126,8 @@ func listLine(r *traffic.Revocation) string {
 	switch {
 	case outdated(r):
 		return line + fmt.Sprintf("issued on %s, the next one was due on %s", day(r.ThisUpdate), day(r.NextUpdate))
+	case early(r):
+		return line + fmt.Sprintf("issued on %s, which is still to come by mpproxy's clock", day(r.ThisUpdate))
 	case r.Signature == "bad":
 		return line + "its signature is not by the certificate's issuer"
 	case r.Result == traffic.RevocationGood:
@@ -310,13 +317,18 @@ const newList = 48 * time.Hour
 var listTooNew = rule{
 	kind: traffic.FindingKind{
 		Code: "tls-revocation-too-new", Ref: "A06", Severity: traffic.Warning,
-		Title:  "By the agent's clock the revocation list of the server's certificate is not yet valid",
-		Why:    "The list was issued hours ago, and the agent's clock is behind that. Windows reports this as a failure of revocation (CERT_REV_FAILED), not of dates.",
+		Title:  "The revocation list of the server's certificate is not yet valid: a clock is wrong",
+		Why:    "The list was issued hours ago, and the agent's clock is behind that; or it is not in force for anybody, since its authority's clock is ahead. Windows reports this as a failure of revocation (CERT_REV_FAILED), not of dates.",
 		Remedy: "Set the agent's clock (w32tm /resync); in WinPE and on new computers before the task sequence.",
 		Moot:   leftFor,
 	},
 	check: "On the agent: w32tm /query /status; CcmMessaging.log shows 12175 with flag 0x1.",
 	test: func(f *facts) (occurrence, bool) {
+		if o, found := f.badLists(false, early); found {
+			o.sure = lower(o.sure)
+			o.do = []string{"Set the clock of the authority's computer and publish the list anew (certutil -crl); see that this machine's clock is right."}
+			return o, true
+		}
 		if !f.wordless() {
 			return occurrence{}, false
 		}

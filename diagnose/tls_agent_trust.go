@@ -414,6 +414,11 @@ func (f *facts) suspects() []string {
 	case len(f.revocations(&f.agent.server[0], traffic.RevocationList)) == 0:
 		out = append(out, "its revocation list, "+quote(strings.Join(urls, ", "))+", was not looked for: mpproxy diagnose --fetch-crl does")
 	}
+	for _, r := range f.revocations(&f.agent.server[0], traffic.RevocationList) {
+		if r.Result == traffic.RevocationSkipped || r.Result == traffic.RevocationTooLarge {
+			out = append(out, "its revocation list, "+quote(r.URL)+", was not judged: "+r.Err)
+		}
+	}
 	if f.nameAsked() == "" {
 		if why, good := f.agent.byAddress(); !good {
 			out = append(out, why)

@@ -81,6 +81,10 @@ func (f *facts) withMP(test func(*leg) (occurrence, bool)) (occurrence, bool) {
 	return o, found
 }
 
+// shortWait is how long an agent waits at least before its leaving says anything
+// of who did not answer.
+const shortWait = time.Second
+
 var mpSilent = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-closed-at-hello", Ref: "M03", Severity: traffic.Error,
@@ -104,13 +108,17 @@ var mpSilent = rule{
 				o.proof[0] += "the agent ended the connection (" + string(f.Conn.AgentLeg.End) + ")"
 			}
 			if strings.Contains(l.hs.Err, "deadline exceeded") || stopped(l.hs.Err) || l.sealed && !f.mpEnded() {
+				waited := l.hs.Ended.Sub(l.hs.Began)
 				o.who, o.sure = networkSide, likely
-				o.proof = append(o.proof, "nothing ended the wait but "+l.clientName()+", after "+l.hs.Ended.Sub(l.hs.Began).Round(time.Millisecond).String())
+				if l.sealed && waited < shortWait {
+					o.sure = possible
+				}
+				o.proof = append(o.proof, "nothing ended the wait but "+l.clientName()+", after "+waited.Round(time.Millisecond).String())
 				o.do = []string{"Look for a device on the way that drops large hellos, and whether the port is served by what you think."}
 			}
 			// Who is reset in the middle of a hello may not have read the rest of it.
 			whole := l.tr.ClientHello() != nil && !l.hello().Partial
-			return o, l.tr.Server.Size == 0 && (whole || l.sealed && f.mpEnded() && l.tr.Client.Looks == tlsrecord.TLS)
+			return o, l.tr.Server.Size == 0 && (whole || l.sealed && f.mpEnded() && l.tr.Client.Looks == tlsrecord.TLS && len(l.tr.Client.Flaws) == 0)
 		})
 	},
 }
