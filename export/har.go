@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"runtime/debug"
@@ -157,7 +158,7 @@ func harOf(i *Item) harEntry {
 		Request: harRequestOf(i), Response: harResponseOf(i), Timings: harTimingsOf(x),
 		Conn: strconv.FormatInt(int64(i.Row.Conn), 10), Comment: utf8Of(i.Row.Long), MPProxy: harMore(i),
 	}
-	e.Time = e.Timings.Send + e.Timings.Wait + e.Timings.Receive
+	e.Time = math.Round((e.Timings.Send+e.Timings.Wait+e.Timings.Receive)*1e3) / 1e3 // as exact as its parts
 	if i.Conn != nil {
 		if host, _, err := net.SplitHostPort(i.Conn.UpstreamLeg.Address); err == nil && net.ParseIP(host) != nil {
 			e.ServerIP = host

@@ -131,28 +131,33 @@ func (l *link) read(method string) (*reply, bool, error) {
 const writeStep = 16 << 10
 
 func write(conn net.Conn, r *request) error {
-	wire := r.wire()
-	for len(wire) > 0 {
-		n := min(len(wire), writeStep)
-		if _, err := conn.Write(wire[:n]); err != nil {
-			return fmt.Errorf("send the request: %w", err)
+	for _, part := range r.wire() {
+		for len(part) > 0 {
+			n := min(len(part), writeStep)
+			if _, err := conn.Write(part[:n]); err != nil {
+				return fmt.Errorf("send the request: %w", err)
+			}
+			part = part[n:]
 		}
-		wire = wire[n:]
 	}
 	return nil
 }
 
-// wire is the request as it is sent.
-func (r *request) wire() []byte {
-	b := bytes.Clone(r.head.Raw)
-	if !r.chunked {
-		return append(b, r.body...)
+// wire is the request as it is sent, in parts: a small one is one write, as
+// agents do it, and a large body is not copied.
+func (r *request) wire() [][]byte {
+	before, after := bytes.Clone(r.head.Raw), []byte(nil)
+	if r.chunked {
+		after = []byte("0\r\n\r\n")
+		if len(r.body) > 0 {
+			before = append(before, strconv.FormatInt(int64(len(r.body)), 16)+"\r\n"...)
+			after = []byte("\r\n0\r\n\r\n")
+		}
 	}
-	if len(r.body) > 0 {
-		b = append(b, strconv.FormatInt(int64(len(r.body)), 16)+"\r\n"...)
-		b = append(append(b, r.body...), "\r\n"...)
+	if len(r.body) > writeStep {
+		return [][]byte{before, r.body, after}
 	}
-	return append(b, "0\r\n\r\n"...)
+	return [][]byte{append(append(before, r.body...), after...)}
 }
 
 func (l *link) open(ctx context.Context) error {

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -123,5 +124,21 @@ func TestLater(t *testing.T) {
 	end()
 	if !errors.Is(sending.Err(), context.Canceled) {
 		t.Error("it did not end")
+	}
+}
+
+// However large a body is, the same bytes go out.
+func TestWire(t *testing.T) {
+	for n, want := range map[int][2]string{0: {"", "0\r\n\r\n"}, 5: {"5\r\n", "\r\n0\r\n\r\n"}, writeStep + 1: {"4001\r\n", "\r\n0\r\n\r\n"}} {
+		r := get()
+		r.body = bytes.Repeat([]byte("x"), n)
+		head := string(r.head.Raw)
+		if got := string(bytes.Join(r.wire(), nil)); got != head+string(r.body) {
+			t.Errorf("%d bytes: %d went out", n, len(got))
+		}
+		r.chunked = true
+		if got := string(bytes.Join(r.wire(), nil)); got != head+want[0]+string(r.body)+want[1] {
+			t.Errorf("%d bytes in chunks: %q", n, got[:min(len(got), 80)])
+		}
 	}
 }

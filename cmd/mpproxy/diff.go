@@ -35,6 +35,7 @@ type verdicts struct {
 	Varied  bool   `help:"Also list what differs and may."`
 	Replies bool   `help:"Compare only the replies."`
 	JSON    bool   `help:"One JSON object for each pair, and one for the sums."`
+	Secrets bool   `help:"Show passwords, tokens, signatures and the secrets of policies where they differ."`
 	JUnit   string `name:"junit" type:"path" help:"Also write the outcome as JUnit XML." placeholder:"FILE.xml"`
 	ASCII   bool   `name:"ascii" help:"Print ASCII only."`
 }
@@ -111,6 +112,7 @@ type verdict struct {
 	reports []diff.Report
 	sum     diff.Summary
 	replies bool
+	secrets bool
 	// differed counts what differed before this run, of a replay that goes on.
 	differed int
 	// junit is the report of --junit, which goes to junitFile; nil writes none.
@@ -120,7 +122,7 @@ type verdict struct {
 
 // begin opens the reports that were asked for.
 func (o *verdicts) begin(e *env, a, b string) (*verdict, error) {
-	v := &verdict{vary: compare.Standard(), replies: o.Replies}
+	v := &verdict{vary: compare.Standard(), replies: o.Replies, secrets: o.Secrets}
 	if o.Vary != "" {
 		more, err := readVary(o.Vary)
 		if err != nil {
@@ -148,6 +150,9 @@ func (o *verdicts) begin(e *env, a, b string) (*verdict, error) {
 func (v *verdict) take(o diff.Outcome) error {
 	if v.replies {
 		o.Request = nil
+	}
+	if !v.secrets {
+		o = o.WithoutSecrets()
 	}
 	v.sum.Add(o)
 	for _, r := range v.reports {

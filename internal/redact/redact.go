@@ -33,7 +33,9 @@ type Message struct {
 	Count int
 }
 
-// mark stands for a value.
+// Mark stands for a value: its length and the beginning of its SHA-256.
+func Mark(value string) string { return mark(value) }
+
 func mark(value string) string {
 	sum := sha256.Sum256([]byte(value))
 	return fmt.Sprintf("[redacted %d bytes, sha256 %s]", len(value), hex.EncodeToString(sum[:4]))
@@ -87,6 +89,15 @@ func Head(h traffic.Head) (traffic.Head, int) {
 		return h, 0
 	}
 	return traffic.ParseHead(raw), n
+}
+
+// Field is the value of a field of a head without its secret.
+func Field(name, value string) string {
+	clean, _ := Line(value)
+	if rule := ruleFor(name); rule != nil {
+		clean, _ = rule.clean(value)
+	}
+	return clean
 }
 
 func ruleFor(name string) *headRule {

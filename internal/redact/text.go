@@ -43,6 +43,27 @@ var hint = regexp.MustCompile(`(?i)secret|networkaccess|ts_sequence|sourcescript
 // when there are none.
 func Text(s string) (string, int) { return text(s, 0) }
 
+// Range is a part of a text, in bytes.
+type Range struct{ From, To int }
+
+// Secrets are the parts of a message's XML that [Text] takes out.
+func Secrets(s string) (all []Range) {
+	if !hint.MatchString(s) {
+		return nil
+	}
+	w := walk{src: s}
+	if w.run() != nil {
+		if _, n := Text(s); n > 0 {
+			return []Range{{0, len(s)}}
+		}
+		return nil
+	}
+	for _, c := range w.cuts {
+		all = append(all, Range{c.from, c.to})
+	}
+	return all
+}
+
 // maxDepth bounds how deep texts are looked for in texts.
 const maxDepth = 8
 
