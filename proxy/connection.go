@@ -123,15 +123,16 @@ func (c *connection) relayTo(ctx context.Context, t Target, r *relay) error {
 	if t.TLS {
 		c.learnClient()
 	}
-	up, err := c.dial(ctx, t)
+	dial := c.dial
+	if t.TLS && c.s.Upstream.Prime && r.sealed == nil {
+		dial = c.dialPrimed
+	}
+	up, err := dial(ctx, t)
 	if err != nil {
 		c.refuse(t, err)
 		return err
 	}
 	c.up, r.up = up, up
-	if t.TLS && c.s.Upstream.Prime && r.sealed == nil {
-		c.prime(up)
-	}
 	return r.run(ctx)
 }
 

@@ -56,3 +56,38 @@ func TestPrime(t *testing.T) {
 		})
 	}
 }
+
+// A management point that ends the connection over the HEAD, or does not answer
+// it, is dialled again: the agent's request must not suffer from ours.
+func TestPrimeAnew(t *testing.T) {
+	_, siteMint, siteRoots := authority(t)
+	l, target := upstream(t)
+	target.TLS = true
+	serverTLS := &tls.Config{Certificates: []tls.Certificate{*mustLeaf(t, siteMint, "127.0.0.1")}}
+	request := "CCM_POST /ccm_system/request HTTP/1.1\r\nHost: mp01\r\nContent-Length: 49153\r\n\r\n" + strings.Repeat("x", primeAbove+1)
+	for name, answer := range map[string]string{
+		"closes behind its answer": "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+		"HTTP/1.0":                 "HTTP/1.0 200 OK\r\n\r\n",
+		"closes":                   "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			sink := newMemory()
+			_, addr := start(t, Config{Listeners: []Listener{{Scheme: HTTP, Upstream: target}}, Sink: sink, Upstream: UpstreamTLS{Roots: siteRoots, Prime: true}})
+			agent := dial(t, addr)
+			go io.WriteString(agent, request)
+			first := tls.Server(accept(t, l), serverTLS)
+			expect(t, first, "HEAD /ccm_system/request HTTP/1.1\r\nHost: mp01\r\nContent-Length: 0\r\n\r\n")
+			write(t, first, answer)
+			first.Close()
+			mp := tls.Server(accept(t, l), serverTLS)
+			expect(t, mp, request)
+			write(t, mp, okReply)
+			expect(t, agent, okReply)
+			agent.Close()
+			mp.Close()
+			if _, xs := sink.conn(t, 1); len(xs) != 2 || xs[0].Origin != "proxy" || xs[1].Fate != traffic.Passed {
+				t.Errorf("exchanges %+v", xs)
+			}
+		})
+	}
+}
