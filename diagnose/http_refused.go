@@ -9,7 +9,7 @@ import (
 
 // refusedRules are about requests that are refused for no reason that another
 // rule knows, and about bytes that are no requests, or no answers.
-var refusedRules = []rule{notHTTP, answersInTLS, requestRefused, notFound}
+var refusedRules = []rule{notHTTP, answersInTLS, requestRefused, notFound, slow}
 
 var notHTTP = rule{
 	kind: traffic.FindingKind{

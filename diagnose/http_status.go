@@ -302,7 +302,7 @@ var verbBlocked = rule{
 	check: "On the management point: IIS log, sc-substatus 6 (verb denied); Request Filtering, HTTP Verbs.",
 	test: func(f *facts) (occurrence, bool) {
 		x := f.answered(404, 405, 501)
-		if x == nil || !slices.Contains([]string{"CCM_POST", "BITS_POST", "PROPFIND"}, x.Method) {
+		if x == nil || !slices.Contains([]string{"CCM_POST", "BITS_POST", "PROPFIND", "HEAD"}, x.Method) || x.Method == "HEAD" && x.Status == 404 {
 			return occurrence{}, false
 		}
 		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{x.line()}, x.page()...)}

@@ -98,7 +98,7 @@ var policyNone = messageRule(traffic.FindingKind{
 	Code: "msg-policy-none", Severity: traffic.Warning,
 	Title:  "The management point has no policy at all for the agent, though the agent asked for all of it",
 	Why:    "Every client of a site has client settings at least. None means that the site does not know this client id (not approved, deleted, another site's), or that the management point's database has not got it yet.",
-	Remedy: "In the console: whether the device is there with this client id, approved, client Yes; then MP_Policy.log, and replication where the management point uses a replica.",
+	Remedy: "In the console: whether the device is there with this client id, approved, client Yes; for boot media: whether a task sequence is deployed to unknown computers; then MP_Policy.log, and replication where the management point uses a replica.",
 	Moot:   []string{"msg-no-policy"},
 }, "On the management point: MP_Policy.log. On the agent: PolicyAgent.log, ClientIDManagerStartup.log: its client id and site.", mpSide, likely,
 	func(x *Exchange) ([]string, bool) {

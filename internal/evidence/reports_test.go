@@ -371,6 +371,19 @@ func TestReports(t *testing.T) {
 			f.add(ask("MP_NoSuchManager", "<RequestAssignments/>"), empty)
 		}},
 		{"nothing in answer to an unsigned question", "msg-no-reply", "mp", "certain", "is not signed", func(f *field) { f.add(policyFor(smsid), empty) }},
+		{"management point is slow", "upstream-slow", "mp", "likely", "exchange 1 took 5s", func(f *field) {
+			x := f.begin(policyFor(smsid))
+			f.now = f.now.Add(5*time.Second - 30*time.Millisecond)
+			f.end(x, full)
+		}},
+		{"a notification that is held back", "", "", "", "", func(f *field) {
+			x := f.begin(plain("POST /bgb/handler.ashx?RequestType=Continue HTTP/1.1", "<BgbKeepAliveMessage/>"))
+			f.now = f.now.Add(5 * time.Minute)
+			f.end(x, empty)
+		}},
+		{"HEAD is not allowed", "upstream-verb-blocked", "mp", "certain", `"HEAD"`, func(f *field) {
+			f.add([]byte("HEAD /SMS_DP_SMSPKG$/LAB00017/sccm?/setup.exe HTTP/1.1\r\nHost: mp01.lab.example\r\n\r\n"), plain("HTTP/1.1 405 Method Not Allowed", "", iis))
+		}},
 		{"two lengths", "http-length-unclear", "network", "certain", "Content-Length: 3", func(f *field) {
 			f.odd(mpList, plain("HTTP/1.1 200 OK", "abc"), traffic.Reply, "http-framing-lost", `"Content-Length: 10", "Content-Length: 3"`)
 		}},
