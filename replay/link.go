@@ -168,18 +168,26 @@ func (l *link) open(ctx context.Context) error {
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.target.dialed())
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return fmt.Errorf("%w: %w", ErrUnreachable, l.inTime(err))
 	}
 	if l.tls != nil {
 		secure := tls.Client(conn, l.tls)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
-			return fmt.Errorf("%w: TLS handshake: %w", ErrUnreachable, err)
+			return fmt.Errorf("%w: TLS handshake: %w", ErrUnreachable, l.inTime(err))
 		}
 		conn = secure
 	}
 	l.conn, l.in = conn, bufio.NewReader(conn)
 	return nil
+}
+
+// inTime is an error that says how long was waited.
+func (l *link) inTime(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("not over within %v (--timeout)", l.timeout)
+	}
+	return err
 }
 
 func (l *link) close() {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -140,5 +141,15 @@ func TestWire(t *testing.T) {
 		if got := string(bytes.Join(r.wire(), nil)); got != head+want[0]+string(r.body)+want[1] {
 			t.Errorf("%d bytes in chunks: %q", n, got[:min(len(got), 80)])
 		}
+	}
+}
+
+// A management point that takes a connection and says nothing cannot be reached;
+// how long was waited is said.
+func TestLinkSilentTLS(t *testing.T) {
+	l, _ := answering(t, func(int, int) string { return fine })
+	l.tls, l.timeout = &tls.Config{ServerName: "mp"}, 50*time.Millisecond
+	if _, err := l.do(t.Context(), get()); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "within 50ms") {
+		t.Errorf("%v", err)
 	}
 }

@@ -16,6 +16,8 @@ import (
 
 // Plan is what of a capture is to be sent, and what cannot be.
 type Plan struct {
+	// Began is when the capture's first exchange began.
+	Began time.Time
 	// Agents, Conns and Exchanges are to be played.
 	Agents, Conns, Exchanges int
 	// Left are exchanges that cannot be replayed, by reason.
@@ -64,7 +66,11 @@ func Prepare(ctx context.Context, s *capture.Store, f *filter.Filter) (*Plan, er
 	if err != nil {
 		return nil, fmt.Errorf("plan the replay: %w", err)
 	}
-	p := &planner{plan: &Plan{store: s}, cut: cut, conns: map[traffic.ConnID]*conn{}, left: map[string]*Left{}, notes: map[string]*Left{}}
+	totals, err := s.Totals(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("plan the replay: %w", err)
+	}
+	p := &planner{plan: &Plan{store: s, Began: totals.From}, cut: cut, conns: map[traffic.ConnID]*conn{}, left: map[string]*Left{}, notes: map[string]*Left{}}
 	err = s.Scan(ctx, f, 0, capture.Newer, 0, func(rows []capture.Row, _ capture.Progress) bool {
 		for _, r := range rows {
 			p.row(r)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"mpproxy/replay"
 	"mpproxy/traffic"
@@ -34,14 +35,15 @@ type entry struct {
 	Differs bool `json:"differs,omitempty"`
 }
 
-// journal opens the journal of this capture and management point: the former
-// one with --resume, else a new one.
-func (c *replayCommand) journal(e *env) (*journal, error) {
+// journal opens the journal of this capture, which began at a time, and
+// management point: the former one with --resume, else a new one. Another
+// capture in the same file has another journal.
+func (c *replayCommand) journal(e *env, began time.Time) (*journal, error) {
 	path, err := filepath.Abs(c.File)
 	if err != nil {
 		return nil, fmt.Errorf("journal of the replay: %w", err)
 	}
-	sum := sha256.Sum256([]byte(path + "\x00" + c.To))
+	sum := sha256.Sum256([]byte(fmt.Sprint(path, "\x00", c.To, "\x00", began.UnixMicro())))
 	if path, err = e.place("state", "replays", hex.EncodeToString(sum[:8])+".jsonl"); err != nil {
 		return nil, err
 	}

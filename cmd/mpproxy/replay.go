@@ -76,7 +76,7 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 	}
 	certs, keys, err := c.keyrings()
 	if err != nil {
-		return usage(err, "")
+		return usage(err, "PEM files have certificate and key; --password-file FILE has the password of PFX files.")
 	}
 	opts, err := c.options(certs, keys)
 	if err != nil {
@@ -263,7 +263,7 @@ func (c *replayCommand) play(ctx context.Context, e *env, plan *replay.Plan, opt
 		return err
 	}
 	opts.Vary, v.replies = v.vary, true
-	journal, err := c.journal(e)
+	journal, err := c.journal(e, plan.Began)
 	if err != nil {
 		return v.end(err)
 	}

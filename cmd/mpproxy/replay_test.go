@@ -261,3 +261,24 @@ func total(m map[string]int) (n int) {
 	}
 	return n
 }
+
+// What was sent of one capture says nothing of another one that has taken its
+// place.
+func TestReplayResumesTheSameCapture(t *testing.T) {
+	l := liveOnce(t, "healthy", "1")
+	if code, _, errs := l.replayTo(t, "127.0.0.1:1"); code != exitUnreachable {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	if code, _, errs := l.replayTo(t, "127.0.0.1:1", "--resume"); code != exitUnreachable {
+		t.Errorf("the same capture: exit code %d: %s", code, errs)
+	}
+	if err := os.Remove(l.file); err != nil {
+		t.Fatal(err)
+	}
+	if code := runQuietly(t, "demo", "--plain", "--agents", "1", "-w", l.file); code != 0 {
+		t.Fatalf("demo ended with %d", code)
+	}
+	if code, _, errs := l.replayTo(t, "127.0.0.1:1", "--resume"); code != exitUsage {
+		t.Errorf("another capture: exit code %d: %s", code, errs)
+	}
+}

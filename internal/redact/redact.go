@@ -176,7 +176,7 @@ func bodyOf(m *decode.Message) ([]byte, int) {
 		case err != nil || len(whole) == 0:
 		case m.Kind == tokenService: // the token that is asked for, or its answer
 			return []byte(mark(string(whole))), 1
-		case utf8.Valid(whole):
+		case utf8.Valid(whole) && hinted(string(whole)):
 			clean, count := loose(string(whole))
 			return []byte(clean), count
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -35,9 +36,17 @@ func secretName(name string) bool {
 // packed.
 var secretCategories = map[string]bool{"naaconfig": true, "tasksequence": true, "collectionsettings": true}
 
-// hint is true for texts that are worth a look: a scan of every message would
-// cost much, and almost none has secrets.
-var hint = regexp.MustCompile(`(?i)secret|networkaccess|ts_sequence|sourcescript|_smsts|_smsmedia|token|password|CollectionVariable|CCM_TaskSequence|NAAConfig|PolicyXML`)
+// hints are what texts have, in lower case, that are worth a look: a walk through
+// every message would cost much, and almost none has secrets.
+var hints = []string{
+	"secret", "networkaccess", "ts_sequence", "sourcescript", "_smsts", "_smsmedia", "token", "password", "assertion",
+	"collectionvariable", "ccm_tasksequence", "naaconfig", "policyxml",
+}
+
+func hinted(s string) bool {
+	s = strings.ToLower(s)
+	return slices.ContainsFunc(hints, func(h string) bool { return strings.Contains(s, h) })
+}
 
 // Text takes the secrets out of a message's XML. It returns the same text and 0
 // when there are none.
@@ -48,7 +57,7 @@ type Range struct{ From, To int }
 
 // Secrets are the parts of a message's XML that [Text] takes out.
 func Secrets(s string) (all []Range) {
-	if !hint.MatchString(s) {
+	if !hinted(s) {
 		return nil
 	}
 	w := walk{src: s}
@@ -69,7 +78,7 @@ const maxDepth = 8
 
 func text(s string, depth int) (string, int) {
 	switch {
-	case !hint.MatchString(s):
+	case !hinted(s):
 		return s, 0
 	case depth > maxDepth:
 		return mark(s), 1
