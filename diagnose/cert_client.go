@@ -197,7 +197,7 @@ var noClientCert = rule{
 		Title:  "The agent was asked for its certificate and shows none, and the management point wants one",
 		Why:    "The computer's Personal store has no certificate that the agent would choose: with private key, Client Authentication, and of an issuer that the site names.",
 		Remedy: "Enrol a Workstation Authentication certificate for the agent, private key readable for SYSTEM; from 5.00.9049 on install with /UsePKICert.",
-		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "upstream-tls-failed", "upstream-left-request", "tls-agent-handshake-failed"},
+		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "upstream-tls-failed", "upstream-left-request", "tls-agent-handshake-failed", "http-answered-between", "upstream-refuses-request"},
 	},
 	check: "On the agent: ClientIDManagerStartup.log says which certificates it found; on the management point: IIS log, sc-status 403 sc-substatus 7.",
 	test: func(f *facts) (occurrence, bool) {
@@ -274,12 +274,12 @@ func (f *facts) certificateWanted() (line, sure string) {
 	if line, sure := f.wantedUpstream(); line != "" {
 		return line, sure
 	}
-	x := f.answered(403)
+	x := f.turnedBack()
 	switch {
 	case x == nil:
 		return "", ""
-	case wantsCertificate(x.Reason):
-		return x.line(), certain
+	case x.wantsCertificate():
+		return x.line() + x.called(), certain
 	case f.upstream == nil, len(f.upstream.client) > 0: // 403.4 rather; or it is about mpproxy's certificate
 		return "", ""
 	case f.neverAsked() && f.upstream.tr.Version() >= tlsrecord.TLS13: // nor can it ask later
@@ -313,11 +313,44 @@ func (f *facts) howAsked() string {
 	return ""
 }
 
-// wantsCertificate knows the reason phrases that ask for a certificate: IIS
-// with detailed errors, and cloud gateways.
-func wantsCertificate(reason string) bool {
-	r := strings.ToLower(strings.ReplaceAll(reason, " ", ""))
-	return strings.Contains(r, "clientcertificaterequired")
+// Pages by which nginx, and gateways made of it, say what is wrong with TLS; the
+// status is 400.
+const (
+	pageNoCertificate  = "no required ssl certificate was sent"
+	pageBadCertificate = "the ssl certificate error"
+	pageWantsTLS       = "the plain http request was sent to https port"
+)
+
+// wantsCertificate knows the reason phrases and pages that ask for a
+// certificate: IIS with detailed errors, cloud gateways, and nginx.
+func (x *Exchange) wantsCertificate() bool {
+	r := strings.ToLower(strings.ReplaceAll(x.Reason, " ", ""))
+	return strings.Contains(r, "clientcertificaterequired") || x.isCalled(pageNoCertificate)
+}
+
+// isCalled is true for an answer whose page has this in its heading.
+func (x *Exchange) isCalled(heading string) bool {
+	return x.Message != nil && strings.Contains(strings.ToLower(x.Message.Heading), heading)
+}
+
+// called is the heading of an answer's page, for the end of a line of evidence.
+func (x *Exchange) called() string {
+	if x.Message == nil || x.Message.Heading == "" {
+		return ""
+	}
+	return ", with a page called " + quote(x.Message.Heading)
+}
+
+// turnedBack is the answer by which somebody was turned back who may have lacked
+// a certificate; nil for none.
+func (f *facts) turnedBack() *Exchange {
+	if x := f.answered(403); x != nil {
+		return x
+	}
+	if x := f.answered(400); x != nil && x.isCalled(pageNoCertificate) {
+		return x
+	}
+	return nil
 }
 
 // wantedUpstream says how the management point refused mpproxy without a

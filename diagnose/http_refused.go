@@ -47,12 +47,15 @@ var answersInTLS = rule{
 		Title:  "The management point answers in TLS on a port where mpproxy speaks plain HTTP",
 		Why:    "mpproxy was told http://, and the port wants https://.",
 		Remedy: "Use --upstream https://…, or the port that has the HTTP binding.",
-		Moot:   []string{"upstream-left-request", "upstream-no-reply", "http-agent-gave-up"},
+		Moot:   []string{"upstream-left-request", "upstream-no-reply", "http-agent-gave-up", "http-answered-between", "upstream-refuses-request"},
 	},
 	check: "On the management point: the site's bindings in IIS.",
 	test: func(f *facts) (occurrence, bool) {
 		for i := range f.Exchanges {
 			x := &f.Exchanges[i]
+			if f.upstream == nil && x.isCalled(pageWantsTLS) {
+				return occurrence{leg: traffic.UpstreamSide, who: proxySide, sure: certain, exchange: x, proof: []string{x.line() + x.called()}}, true
+			}
 			if f.upstream != nil || !x.ForeignReply || !strings.HasPrefix(x.Foreign, `begins "\x15`) {
 				continue
 			}

@@ -67,7 +67,7 @@ var needsHTTPS = rule{
 			return o, true
 		}
 		x := f.answered(403)
-		if x == nil || wantsCertificate(x.Reason) {
+		if x == nil || x.wantsCertificate() {
 			return o, false
 		}
 		o.exchange, o.proof = x, []string{x.line(), "the way to the management point has no TLS: 403.4 is likely"}

@@ -19,7 +19,7 @@ var mpNoCertificate = rule{
 		Title:  "The management point wants a client certificate, and mpproxy has none to show",
 		Why:    "mpproxy ends the agent's TLS, so it needs a certificate of its own for the way to the management point.",
 		Remedy: "Give mpproxy a client certificate of the site's PKI: --client-cert FILE.pfx.",
-		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-left-request", "upstream-forbidden", "upstream-refuses-certificate"},
+		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-left-request", "upstream-forbidden", "upstream-refuses-certificate", "http-answered-between", "upstream-refuses-request"},
 	},
 	check: "On the management point: IIS log, sc-status 403 sc-substatus 7.",
 	test: func(f *facts) (occurrence, bool) {
@@ -28,13 +28,13 @@ var mpNoCertificate = rule{
 			o.sure, o.proof = sure, []string{line}
 			return o, true
 		}
-		x := f.answered(403)
-		if u := f.upstream; x == nil || u == nil || len(u.client) > 0 || f.neverAsked() && !wantsCertificate(x.Reason) || f.gateway(x) {
+		x := f.turnedBack()
+		if u := f.upstream; x == nil || u == nil || len(u.client) > 0 || f.neverAsked() && !x.wantsCertificate() || f.gateway(x) {
 			return occurrence{}, false
 		}
 		o.sure, o.exchange = likely, x
-		o.proof = []string{x.line(), f.howAsked() + "mpproxy showed no certificate to the management point"}
-		if !f.neverAsked() && wantsCertificate(x.Reason) {
+		o.proof = []string{x.line() + x.called(), f.howAsked() + "mpproxy showed no certificate to the management point"}
+		if !f.neverAsked() && x.wantsCertificate() {
 			o.sure = certain
 		}
 		return o, true
@@ -58,7 +58,7 @@ var mpRefusesCertificate = rule{
 		Title:  "The management point refuses the client certificate that it was shown",
 		Why:    "Its Windows decides this from the computer's own stores; the list of issuers in the site's settings does not help.",
 		Remedy: "See the certificate's dates, usage, key and authority below, and the management point's own log for the reason.",
-		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-left-request", "upstream-forbidden"},
+		Moot:   []string{"upstream-tls-failed", "upstream-no-reply", "upstream-left-request", "upstream-forbidden", "http-answered-between", "upstream-refuses-request"},
 	},
 	check: "On the management point: Schannel events 36876 and 36888; certutil -verify FILE on the certificate.",
 	test: func(f *facts) (occurrence, bool) {
@@ -77,6 +77,9 @@ var mpRefusesCertificate = rule{
 				line = "alert " + alertText(code) + " from the management point, in the renegotiation by which it asked for the certificate (decrypted by mpproxy)"
 			}
 			said = code >= 42 && code <= 51
+		}
+		if x := f.answered(400); !said && x != nil && x.isCalled(pageBadCertificate) {
+			said, line = true, x.line()+x.called()
 		}
 		if !said || len(l.client) == 0 && (!l.sealed || l.tr.Version() < tlsrecord.TLS13) {
 			return occurrence{}, false

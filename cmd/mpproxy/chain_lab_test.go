@@ -253,7 +253,18 @@ func alertCases() []labCase {
 		_, _ = io.WriteString(c, "\x15\x03\x03\x00\x02\x01\x28")
 		c.Close()
 	}
+	// nginx lets the handshake pass, and says by a page what it thinks of it.
+	nginx := func(heading string) string {
+		page := "<html><head><title>400 " + heading + "</title></head><body></body></html>"
+		return fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nServer: nginx/1.22.1\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s", len(page), page)
+	}
+	asks := func(_ *lab, c *tls.Config) { c.ClientAuth = tls.RequestClientCert }
+	missed, disliked := nginx("No required SSL certificate was sent"), nginx("The SSL certificate error")
 	return []labCase{
+		{name: "nginx misses mpproxy's certificate", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", proof: "No required SSL certificate was sent", mp: mpCfg(asks, missed), agent: goAgent(withCert(nil))},
+		{name: "nginx misses a certificate, and the agent has none either", ref: "A12", leg: agentLeg, who: "agent", sure: "certain", proof: "No required SSL certificate was sent", mp: mpCfg(asks, missed), agent: goAgent(nil)},
+		{name: "nginx refuses mpproxy's certificate", ref: "M12", leg: mpLeg, who: "mp", sure: "certain", proof: "The SSL certificate error", mp: mpCfg(asks, disliked), upstream: upstreamWith(oddCA, 0, nil), agent: goAgent(withCert(nil))},
+		{name: "plain HTTP to nginx's port with TLS", ref: "M04", leg: mpLeg, who: "proxy", sure: "certain", proof: "sent to HTTPS port", listener: plain, mp: mpPlainReplies(nginx("The plain HTTP request was sent to HTTPS port")), agent: rawAgent(labRequest, fin)},
 		{name: "mpproxy has no certificate, TLS 1.3, and Java says bad_certificate", ref: "M13", leg: mpLeg, who: "proxy", sure: "certain", proof: "in which mpproxy showed no certificate", without: "M12", upstream: upTo13, mp: mpCfg(func(_ *lab, c *tls.Config) {
 			c.ClientAuth, c.VerifyConnection = tls.RequestClientCert, func(tls.ConnectionState) error { return errors.New("no certificate") }
 		}), agent: goAgent(withCert(nil))},
