@@ -9,7 +9,7 @@ import (
 
 // refusedRules are about requests that are refused for no reason that another
 // rule knows, and about bytes that are no requests, or no answers.
-var refusedRules = []rule{notHTTP, answersInTLS, requestRefused, notFound, slow}
+var refusedRules = []rule{notHTTP, answersInTLS, hostUnbound, headTooLarge, requestRefused, notFound, slow}
 
 var notHTTP = rule{
 	kind: traffic.FindingKind{
@@ -71,6 +71,54 @@ var answersInTLS = rule{
 	},
 }
 
+// heading is what the page of an answer is called, "" without.
+func (x *Exchange) heading() string {
+	if x.Message == nil {
+		return ""
+	}
+	return x.Message.Heading
+}
+
+var hostUnbound = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-host-unbound", Severity: traffic.Error,
+		Title:  "The management point's web server has no binding for the name that the agent uses",
+		Why:    "http.sys looks for a site by the Host field, and answers 400 by itself when none fits: neither IIS nor the management point sees the request. So it is after a DNS alias, another FQDN of the role, or a binding that was given a host name.",
+		Remedy: "Add a binding with this host name to the management point's site in IIS, or one without a host name; or let agents use the name that is bound.",
+		Moot:   []string{"upstream-refuses-request"},
+	},
+	check: "On the management point: HTTPERR log, Hostname; netsh http show urlacl, bindings of the site.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.last()
+		if x == nil || x.Status != 400 || !strings.Contains(x.heading(), "Invalid Hostname") {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{
+			"http.sys has no binding for the name " + quote(x.Asked) + ": its page is called " + quote(x.heading()), x.line(),
+		}}, true
+	},
+}
+
+var headTooLarge = rule{
+	kind: traffic.FindingKind{
+		Code: "upstream-head-too-large", Severity: traffic.Error,
+		Title:  "The head of the agent's request is too large for the management point's web server",
+		Why:    "http.sys takes 16 KB. What grows is the field Authorization: a Kerberos ticket holds every group of the account, nested ones too.",
+		Remedy: "Take the computer's or user's account out of groups, or raise MaxFieldLength and MaxRequestBytes of http.sys on the management point and restart it.",
+		Moot:   []string{"upstream-refuses-request"},
+	},
+	check: "On the management point: HTTPERR log, RequestLength or FieldLength. On the agent: whoami /groups of the account, klist.",
+	test: func(f *facts) (occurrence, bool) {
+		x := f.last()
+		if x == nil || x.Status != 431 && (x.Status != 400 || !strings.Contains(x.heading(), "Request Too Long")) {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, exchange: x, proof: []string{
+			fmt.Sprintf("the head of the request has %d bytes, its field Authorization %d", len(x.Question.Raw), len(x.Question.Get("Authorization"))), x.line(),
+		}}, true
+	},
+}
+
 var requestRefused = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-refuses-request", Severity: traffic.Warning,
@@ -86,21 +134,10 @@ var requestRefused = rule{
 			return occurrence{}, false
 		}
 		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{x.line()}, x.page()...)}
-		heading := ""
-		if x.Message != nil {
-			heading = x.Message.Heading
-		}
-		if heading != "" {
+		if heading := x.heading(); heading != "" {
 			o.proof = append(o.proof, "its page is called "+quote(heading))
 		}
 		switch {
-		case strings.Contains(heading, "Request Too Long") || x.Status == 431:
-			o.who = agentSide
-			o.proof = append(o.proof, fmt.Sprintf("the head of the request has %d bytes; http.sys takes 16 KB and the field Authorization grows with the user's or computer's groups", len(x.Question.Raw)))
-			o.do = []string{"Raise MaxFieldLength and MaxRequestBytes of http.sys on the management point, or take the account out of groups: its Kerberos ticket is too large."}
-		case strings.Contains(heading, "Invalid Hostname"):
-			o.proof = append(o.proof, "http.sys has no binding for the name "+quote(x.Asked))
-			o.do = []string{"Add a binding with this host name to the management point's site in IIS, or one without a host name; or let agents use the name that is bound."}
 		case x.Status == 411 || x.Status == 400 && x.Question.Get("Transfer-Encoding") != "":
 			o.who = agentSide
 			o.proof = append(o.proof, "the request has no Content-Length: "+quote("Transfer-Encoding: "+x.Question.Get("Transfer-Encoding")))

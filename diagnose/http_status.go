@@ -29,7 +29,7 @@ var gatewayReason = rule{
 	kind: traffic.FindingKind{
 		Code: "http-gateway-refuses", Ref: "N15", Severity: traffic.Error,
 		Title:  "The cloud management gateway refuses, on the way to the management point; its reason phrase says what failed there",
-		Why:    "The hop that failed is the one from the connection point to the management point, not the agent's.",
+		Why:    "CMGConnector_… is about the hop from the connection point to the management point, CMGService_… about the gateway itself: the agent's own way to the gateway is good.",
 		Remedy: "Clientcertificaterequired: give the connection point a client certificate that the management point takes. Forbidden: the management point's HTTPS binding. Invalid_Token: renew the agent's token.",
 		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "native-no-client-cert", "upstream-unauthorized"},
 	},
@@ -37,11 +37,39 @@ var gatewayReason = rule{
 	test: func(f *facts) (occurrence, bool) {
 		for _, x := range f.requests {
 			if f.gateway(x) {
-				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{x.line()}}, true
+				o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{x.line()}}
+				for _, r := range gatewayReasons {
+					if strings.Contains(strings.ToLower(x.Reason), r.part) {
+						o.proof, o.do = append(o.proof, r.says), []string{r.do}
+						if r.agent {
+							o.leg, o.who = traffic.AgentSide, agentSide
+						}
+						break
+					}
+				}
+				if t := x.Token; t != nil {
+					o.proof = append(o.proof, "the token: "+t.String())
+				}
+				return o, true
 			}
 		}
 		return occurrence{}, false
 	},
+}
+
+// gatewayReasons are what the reason phrases of gateways mean, by a part of them
+// in lower case; agent is true where the agent has to act.
+var gatewayReasons = []struct {
+	part, says, do string
+	agent          bool
+}{
+	{"clientcertificaterequired", "the management point wants a certificate of the connection point, and got none that it takes", "Give the connection point's computer a client certificate that the management point trusts, with its lists of revocation in reach; then restart SMS_CLOUD_PROXYCONNECTOR.", false},
+	{"invalid_token", "the gateway refuses the agent's token: it has run out, or is of another site", "Let the agent get a new token: on the intranet, or with a new registration token (/regtoken); see its clock.", true},
+	{"unauthorized", "the agent's token is refused behind the gateway", "See CCM_STS.log on the management point: issuer and audience of the token, and whether this user or device may use it; let the agent get a new token.", true},
+	{"forbidden", "the management point, or a filter on the way to it, refuses what the connection point asks", "See which certificate the management point's port 443 shows and whether it fits the site's mode (HTTPS or Enhanced HTTP); the URL filters of the connection point.", false},
+	{"no_connector", "no connection point is connected to the gateway", "See on the connection point whether its service runs and reaches the gateway outward: SMS_CLOUD_PROXYCONNECTOR.log, ports 443 and 10124.", false},
+	{"serviceunavailable", "the connection point does not get through to the management point", "See whether the management point answers on the connection point's own computer (mpproxy doctor there), and its application pools.", false},
+	{"internalservererror", "the management point answered the connection point with an error of its own", "Look into the management point's logs at this time, as for agents in the intranet.", false},
 }
 
 var needsHTTPS = rule{

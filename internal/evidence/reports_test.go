@@ -300,10 +300,10 @@ func TestReports(t *testing.T) {
 			f.add(policyFor(smsid), full)
 			f.add(inventory("Full", "1.0", strings.Repeat("A", 60_000)), page("404 Not Found", "404", iis))
 		}},
-		{"host name without a binding", "upstream-refuses-request", "mp", "certain", `no binding for the name "mp01.lab.example"`, func(f *field) {
+		{"host name without a binding", "upstream-host-unbound", "mp", "certain", `no binding for the name "mp01.lab.example"`, func(f *field) {
 			f.add(mpList, page("400 Bad Request", "Bad Request - Invalid Hostname", "Server: Microsoft-HTTPAPI/2.0"))
 		}},
-		{"ticket too large", "upstream-refuses-request", "agent", "certain", "http.sys takes 16 KB", func(f *field) {
+		{"ticket too large", "upstream-head-too-large", "agent", "certain", "its field Authorization 17010", func(f *field) {
 			f.add(get("/ccm_system_windowsauth/request", "Authorization: Negotiate "+strings.Repeat("A", 17_000)), page("400 Bad Request", "Bad Request - Request Too Long", "Server: Microsoft-HTTPAPI/2.0"))
 		}},
 		{"content not on the distribution point", "http-content-missing", "mp", "likely", "LAB00017", func(f *field) {
@@ -383,6 +383,12 @@ func TestReports(t *testing.T) {
 		}},
 		{"HEAD is not allowed", "upstream-verb-blocked", "mp", "certain", `"HEAD"`, func(f *field) {
 			f.add([]byte("HEAD /SMS_DP_SMSPKG$/LAB00017/sccm?/setup.exe HTTP/1.1\r\nHost: mp01.lab.example\r\n\r\n"), plain("HTTP/1.1 405 Method Not Allowed", "", iis))
+		}},
+		{"gateway without a connection point", "http-gateway-refuses", "mp", "certain", "no connection point is connected", func(f *field) {
+			f.add(get("/CCM_Proxy_MutualAuth/72057594037928290/SMS_MP/.sms_aut?MPLIST"), plain("HTTP/1.1 503 CMGService_No_Connector", ""))
+		}},
+		{"gateway refuses a token", "http-gateway-refuses", "agent", "certain", "the gateway refuses the agent's token", func(f *field) {
+			f.add(get("/CCM_Proxy_ServerAuth/72057594037928290/SMS_MP/.sms_aut?MPLIST", token(`{"iss":"i","aud":"a","exp":1900000000}`)), plain("HTTP/1.1 401 CMGService_Invalid_Token", ""))
 		}},
 		{"two lengths", "http-length-unclear", "network", "certain", "Content-Length: 3", func(f *field) {
 			f.odd(mpList, plain("HTTP/1.1 200 OK", "abc"), traffic.Reply, "http-framing-lost", `"Content-Length: 10", "Content-Length: 3"`)
