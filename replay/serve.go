@@ -131,6 +131,10 @@ func (s *Server) connection(ctx context.Context, conn net.Conn) {
 			return
 		}
 		req, err := readRequest(in, conn)
+		if errors.Is(err, errTooLarge) {
+			_, _ = conn.Write(plainReply(http.StatusRequestEntityTooLarge, "Request Entity Too Large", "mpproxy replay: "+err.Error())) // and no more of this agent
+			return
+		}
 		if err != nil {
 			return
 		}
@@ -165,7 +169,7 @@ type live struct {
 // maxLive is how large a live request may be.
 const maxLive = 256 << 20
 
-var errTooLarge = errors.New("the request is too large")
+var errTooLarge = errors.New("the request is larger than 256 MiB, or does not say how large it is")
 
 // readRequest reads a request whole, and says that it may come when it asks.
 func readRequest(in *bufio.Reader, out io.Writer) (*live, error) {

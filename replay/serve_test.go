@@ -1,8 +1,10 @@
 package replay
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -72,5 +74,19 @@ func TestAccepts(t *testing.T) {
 	}
 	if _, err := gunzip("br", b.Bytes()); err == nil {
 		t.Error("a coding that is not known was taken off")
+	}
+}
+
+// Who sends too much is told so, and not left waiting.
+func TestServeTooLarge(t *testing.T) {
+	s := &Server{ServerOptions: ServerOptions{Now: time.Now, Timeout: time.Minute}}
+	client, server := net.Pipe()
+	defer client.Close()
+	go s.connection(t.Context(), server)
+	if _, err := client.Write([]byte("POST / HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(client).ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 413 ") {
+		t.Errorf("%q, %v", line, err)
 	}
 }

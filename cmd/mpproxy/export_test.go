@@ -391,6 +391,8 @@ func TestExportSpares(t *testing.T) {
 		{"diff", file, file, "3"},
 		{"replay", file, "--to", "http://127.0.0.1:1", "--junit", file},
 		{"replay", file, "--serve", "127.0.0.1:0", "-w", file},
+		{"replay", file, "--to", "http://127.0.0.1:1", "--strict"},
+		{"replay", file, "--serve", "127.0.0.1:0", "--junit", filepath.Join(dir, "x.xml")},
 		{"export", file, "-o", dir},
 		{"export", file, "--format", "curl", "-o", file},
 	} {

@@ -57,6 +57,9 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 	if (c.To == "") == (c.Serve == "") {
 		return usage(errors.New("say which part to play: --to or --serve"), "--to https://mp02.contoso.com plays the agents, --serve 127.0.0.1:8443 the management point.")
 	}
+	if err := c.parts(); err != nil {
+		return err
+	}
 	f, err := parseFilter(c.Filter)
 	if err != nil {
 		return err
@@ -91,6 +94,33 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 		return nil
 	}
 	return c.play(ctx, e, plan, opts)
+}
+
+// parts refuses what has no meaning in the part that is played: whoever asks for
+// it expects something of it.
+func (c *replayCommand) parts() error {
+	for _, f := range []struct {
+		name      string
+		given, to bool
+	}{
+		{"--dry-run", c.DryRun, true},
+		{"--resume", c.Resume, true},
+		{"--changes", c.Changes, true},
+		{"--signing-key", c.SigningKey != "", true},
+		{"--client-cert", c.ClientCert != "", true},
+		{"--vary", c.Vary != "", true},
+		{"--junit", c.JUnit != "", true},
+		{"--strict", c.Strict, false},
+		{"--native", c.Native, false},
+		{"--cert", c.Cert != "", false},
+		{"--write", c.Write != "", false},
+	} {
+		if f.given && f.to != (c.To != "") {
+			part := map[bool]string{true: "--to", false: "--serve"}[f.to]
+			return usage(fmt.Errorf("%s means something only with %s", f.name, part), "Leave it out.")
+		}
+	}
+	return nil
 }
 
 // say tells what will be sent, what cannot be first.

@@ -72,7 +72,7 @@ func (s *session) open(file string, opts capture.Options, cfg proxy.Config) (err
 		}
 	}
 	if s.server, err = proxy.New(cfg); err != nil {
-		return errors.Join(usage(err, "Is the port taken, or below 1024? --listen chooses another one."), s.close())
+		return errors.Join(usage(err, "Is the port taken, or below 1024? Choose another one."), s.close())
 	}
 	return nil
 }
