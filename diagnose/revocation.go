@@ -451,6 +451,9 @@ func (f *facts) clientWasRefused() bool {
 		l = f.agent
 	}
 	_, after := f.refusedAfterwards()
+	if x := f.answered(400); x != nil && x.isCalled(pageBadCertificate) {
+		return true
+	}
 	return after || f.answered(403) != nil || l != nil && l.says(tlsrecord.Server, 42, 43, 44, 45, 46, 48, 49, 51)
 }
 
