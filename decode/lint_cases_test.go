@@ -202,3 +202,16 @@ func TestUploadedAttachmentHasNoRange(t *testing.T) {
 		}
 	}
 }
+
+// TestCollectedFiles fails when a collected file that begins like XML is taken
+// for the report that it comes with.
+func TestCollectedFiles(t *testing.T) {
+	for text, want := range map[string]bool{
+		"<\x1aÎ\x00": false, "<?xml version=\"1.0\"?><configuration/>": false, "< x": false, "": false,
+		"<?xml version=\"1.0\"?>\r\n<Report/>": true, "\r\n<!-- by hand --><report x='1'>": true,
+	} {
+		if beginsReport(text) != want {
+			t.Errorf("%q: want %v", text, want)
+		}
+	}
+}

@@ -217,12 +217,27 @@ func (d *decoder) cutAttachments(in []byte) {
 		m.Attachments = append(m.Attachments, a)
 	}
 	for _, a := range m.Attachments {
-		if looksLikeXML(a.Bytes) {
-			d.attachment = DecodeText(a.Bytes).String
+		if !looksLikeXML(a.Bytes) {
+			continue
+		}
+		// Collected files are attachments too, and may begin like XML.
+		if text := DecodeText(a.Bytes).String; beginsReport(text) {
+			d.attachment = text
 			d.attachmentWhole = int64(len(a.Bytes)) == a.Size
 			return
 		}
 	}
+}
+
+// beginsReport tells text whose root element is a report's, in any case.
+func beginsReport(text string) bool {
+	s := scanner{src: text}
+	for i := 0; i < 4 && s.next(); i++ {
+		if s.name != "" {
+			return strings.EqualFold(s.name, "Report")
+		}
+	}
+	return false
 }
 
 // looksLikeXML tells text that begins with a tag, in any coding.

@@ -390,7 +390,7 @@ func (a *remembered) again(x *Exchange, now seen, tell teller) {
 	all = all[max(len(all)-often, 0):]
 	a.full[kind] = all
 	if len(all) == often && x.good() && now.where.at.Sub(all[0].where.at) < 24*time.Hour {
-		tell(toldFull, likely, fmt.Sprintf("exchange %d: a full report (version %s) again, the third within %s, since %s", x.ID, now.value, now.where.at.Sub(all[0].where.at).Round(time.Second), all[0].where))
+		tell(toldFull, possible, fmt.Sprintf("exchange %d: a full report (version %s) again, the third within %s, since %s", x.ID, now.value, now.where.at.Sub(all[0].where.at).Round(time.Second), all[0].where))
 	}
 }
 

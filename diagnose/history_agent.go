@@ -21,6 +21,8 @@ type address struct {
 	program string
 	// name and client are how its messages call it.
 	name, client string
+	// shared is true when several agents come from there.
+	shared bool
 	// machine is the computer that last sent a report from there, identity its
 	// client id; changes is how often that has changed.
 	machine, identity string
@@ -77,6 +79,7 @@ func (h *History) address(x *Exchange) {
 	}
 	if m := x.Message; m != nil {
 		a.takeVersion(m.Version)
+		a.shared = a.shared || m.Agent != "" && a.name != "" && !strings.EqualFold(m.Agent, a.name)
 		a.name, a.client = cmp.Or(m.Agent, a.name), cmp.Or(m.Client, a.client)
 	}
 }

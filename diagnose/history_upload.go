@@ -37,6 +37,7 @@ type upload struct {
 	last   traffic.ExchangeID
 	conn   traffic.ConnID
 	agent  string
+	at     time.Time // when the last one was answered
 	closed bool
 }
 
@@ -124,7 +125,7 @@ func (u *uploads) packet(x *Exchange) {
 	}
 	p := x.Message.Packet
 	if x.good() {
-		s.last, s.conn, s.agent = x.ID, x.Conn, x.Agent
+		s.last, s.conn, s.agent, s.at = x.ID, x.Conn, x.Agent, x.Ended
 	}
 	lost := x.Status == 0 && x.Fate == traffic.Broken
 	switch p.Type {
@@ -222,8 +223,11 @@ func (f *facts) unclosed() (text string, at traffic.ExchangeID, later bool) {
 			continue
 		}
 		a := f.History.at(u.agent)
+		if a != nil && a.shared && f.Conn.Closed.Sub(u.at) < atOnce {
+			continue // what came after it from there may be another agent's, and the capture may end here
+		}
 		return fmt.Sprintf("all %d bytes were acknowledged (exchange %d), and no Close-Session followed: the server keeps an upload that is not closed apart", u.total, u.last),
-			u.last, a != nil && a.last > u.last
+			u.last, a != nil && !a.shared && a.last > u.last
 	}
 	return "", 0, false
 }

@@ -47,7 +47,7 @@ var firstDelta = toldRule(traffic.FindingKind{
 }, "On the site server: dataldr.log.", agentSide)
 
 var fullAgain = toldRule(traffic.FindingKind{
-	Code: toldFull, Severity: traffic.Warning,
+	Code: toldFull, Severity: traffic.Info,
 	Title:  "The agent sends full inventories again and again, as it does when the site asks for a resync",
 	Why:    "A full report is sent once, then deltas. A site that cannot file a report (a bad MIF, another hardware id, a lost delta) asks for a full one, and again if that fails too: the inventory stays old, and management point and network carry the load.",
 	Remedy: "See on the site server why its reports are not filed: dataldr.log and the folder BADMIFS (size, duplicate id, a class that does not fit). If somebody triggers full inventories by script: stop that.",
