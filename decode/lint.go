@@ -75,6 +75,9 @@ func (d *decoder) documents() []*document {
 	for _, a := range m.Attachments {
 		if len(a.Bytes) <= 2*maxTree && looksLikeXML(a.Bytes) {
 			t := DecodeText(a.Bytes)
+			if (m.Kind == filecoll.Slug || m.Kind == idmif.Slug) && !beginsReport(t.String) {
+				continue // a file as it was found
+			}
 			docs = append(docs, &document{t, buildTree(t.String), "payload", a.Offset})
 		}
 	}
