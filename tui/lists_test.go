@@ -92,9 +92,9 @@ func TestListKeys(t *testing.T) {
 	}
 	st.press("3 =")
 	filter("conn:2")
-	st.press("4 j j =")
+	st.press("4 j j j =")
 	filter("finding:test-no-certificate")
-	st.press("4 j j Enter")
+	st.press("4 j j j Enter")
 	st.do(func(a *app) {
 		if len(a.stack) != 3 {
 			t.Errorf("%d screens, want the list and the explanation", len(a.stack))
