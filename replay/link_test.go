@@ -147,8 +147,13 @@ func TestWire(t *testing.T) {
 // A management point that takes a connection and says nothing cannot be reached;
 // how long was waited is said.
 func TestLinkSilentTLS(t *testing.T) {
-	l, _ := answering(t, func(int, int) string { return fine })
-	l.tls, l.timeout = &tls.Config{ServerName: "mp"}, 50*time.Millisecond
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	host, port, _ := net.SplitHostPort(silent.Addr().String())
+	l := &link{target: Target{Host: host, Port: port}, tls: &tls.Config{ServerName: "mp"}, timeout: 50 * time.Millisecond}
 	if _, err := l.do(t.Context(), get()); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "within 50ms") {
 		t.Errorf("%v", err)
 	}

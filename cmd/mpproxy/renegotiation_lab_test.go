@@ -34,6 +34,12 @@ func apacheMP(protocol string) func(*testing.T, *lab) proxy.Target {
 				t.Fatal(err)
 			}
 		}
+		if err := os.Mkdir(dir+"/docs/SMS_MP", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/docs/SMS_MP/.sms_aut", []byte(`<MPList><MP Name="MP01" FQDN="`+mpName+`"/></MPList>`), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		cert := l.pem(t, "apache.pem", l.cert(t, l.site, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)} }))
 		conf := "ServerName " + mpName + "\nServerRoot " + dir + "\nListen " + target.Address + "\nPidFile " + dir + "/pid\nErrorLog " + dir + "/error.log\n"
 		for _, m := range []string{"mpm_event", "authz_core", "ssl", "socache_shmcb"} {
