@@ -310,7 +310,7 @@ func FuzzParse(f *testing.F) {
 	for _, src := range []string{
 		"PC-0412", "agent:PC-04* -kind:policy*", "sev:E age:<1d", "status:400..599 endpoint:MP_HinvEndpoint",
 		"(kind:ddr OR kind:hinv) took:>2s", `text:~"PolicyVersion=.3\."`, "-auth:cert mode:reverse", `hex:"78 9c"`,
-		"time:10:40..2026-05-04T10:41:05Z", `a "b\"c" OR NOT (d)`, "path:http://x",
+		"time:10:40..2026-05-04T10:41:05Z", `a "b\"c" OR NOT (d)`, "path:http://x", "\"\v\"",
 	} {
 		f.Add(src)
 	}

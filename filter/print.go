@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // strength is how tightly a place binds what stands in it.
@@ -76,6 +77,7 @@ var (
 // quote writes the value so that it is read back the same.
 func (v Value) quote(bare *regexp.Regexp) string {
 	plain := bare.MatchString(v.Text) &&
+		!strings.ContainsFunc(v.Text, unicode.IsSpace) && // some of which the pattern takes for letters
 		(!v.Quoted || !strings.ContainsAny(v.Text, wildcards)) &&
 		(bare != bareWord() || !looksLike().MatchString(v.Text))
 	if plain {
