@@ -77,6 +77,15 @@ func (t *tap) taken(hs *traffic.Handshake) {
 	t.firstIn, t.firstOut, t.inMarks, t.outMarks = nil, nil, nil, nil
 }
 
+// stamp is the time of what passes now; zero where nobody asks, since most
+// bytes need none.
+func (t *tap) stamp() (at time.Time) {
+	if t.secure.Load() || t.passed != nil {
+		at = t.now()
+	}
+	return at
+}
+
 // first are the first bytes of both directions so far.
 func (t *tap) first() (in, out []byte) {
 	t.mu.Lock()
@@ -152,7 +161,7 @@ func (t *tap) Read(p []byte) (n int, err error) {
 		n, err = t.Conn.Read(p)
 	}
 	t.in.Add(int64(n))
-	at := t.now()
+	at := t.stamp()
 	t.pass(p[:n], at, &t.firstIn, &t.inMarks, &t.inRecords)
 	if t.passed != nil && n > 0 {
 		t.passed(true, at, p[:n])
@@ -174,7 +183,7 @@ func (t *tap) unpush(p []byte) int {
 }
 
 func (t *tap) Write(p []byte) (int, error) {
-	at := t.now()
+	at := t.stamp()
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))
 	t.pass(p[:n], at, &t.firstOut, &t.outMarks, &t.outRecords)
