@@ -166,14 +166,16 @@ func (d *decoder) packedWords(method, text string) string {
 	if method == "" {
 		return ""
 	}
-	if b, ok := unpackHex(text, summaryWhole); ok && d.sees() {
+	if b, ok := UnpackHex(text, summaryWhole); ok && d.sees() {
 		return clip(method) + ", " + sizeWords(int64(len(b))) + " unpacked"
 	}
 	return clip(method) + " inside"
 }
 
-// unpackHex undoes what PolicyXML does to its text: zlib, then hex.
-func unpackHex(text string, limit int64) ([]byte, bool) {
+// UnpackHex undoes what PolicyXML does to its text: zlib, then hex. Of a text
+// that is cut, broken, or larger than a limit in bytes, it gives what came out
+// before, and whole is false.
+func UnpackHex(text string, limit int64) (b []byte, whole bool) {
 	packed, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || !isZlib(packed) {
 		return nil, false
@@ -190,7 +192,7 @@ func (m *Message) innerPolicy() (Text, bool) {
 	s := scanner{src: m.Text.String}
 	for s.next() {
 		if s.name == policyXML.Root && s.attr("Compression") == "zlib" {
-			b, ok := unpackHex(s.value(), maxInflated)
+			b, ok := UnpackHex(s.value(), maxInflated)
 			return DecodeText(b), ok
 		}
 	}

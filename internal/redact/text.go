@@ -1,17 +1,14 @@
 package redact
 
 import (
-	"bytes"
-	"compress/zlib"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/xml"
 	"errors"
 	"io"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf16"
+
+	"mpproxy/decode"
 )
 
 // secretNames are properties whose value is a secret wherever they stand, in
@@ -264,33 +261,12 @@ func cdata(s string) string {
 // maxUnpacked is how much of a packed text is looked at.
 const maxUnpacked = 16 << 20
 
-// packedSecret tells whether a text is hex of zlib of a text with secrets.
+// packedSecret tells whether a text is packed as policies are, and has secrets.
 func packedSecret(words string, depth int) bool {
-	words = strings.TrimSpace(words)
-	if len(words) < 4 || !strings.HasPrefix(words, "78") {
+	if !strings.HasPrefix(strings.TrimSpace(words), "78") { // hex of zlib, at a look
 		return false
 	}
-	packed, err := hex.DecodeString(words)
-	if err != nil {
-		return false
-	}
-	r, err := zlib.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return false
-	}
-	plain, _ := io.ReadAll(io.LimitReader(r, maxUnpacked)) // what came before it broke counts
-	_, n := text(utf8Of(plain), depth)
+	plain, _ := decode.UnpackHex(words, maxUnpacked) // what came before it broke counts
+	_, n := text(decode.DecodeText(plain).String, depth)
 	return n > 0
-}
-
-// utf8Of is a text that may be UTF-16.
-func utf8Of(b []byte) string {
-	if b = bytes.TrimPrefix(b, []byte{0xff, 0xfe}); len(b) < 2 || b[1] != 0 {
-		return string(b)
-	}
-	units := make([]uint16, len(b)/2)
-	for i := range units {
-		units[i] = binary.LittleEndian.Uint16(b[2*i:])
-	}
-	return string(utf16.Decode(units))
 }
