@@ -564,14 +564,8 @@ func TestField(t *testing.T) {
 			f := newField(t)
 			tt.make(f)
 			groups := f.groups()
-			if tt.ref == "" {
-				if len(groups) > 0 {
-					t.Errorf("false alarm %s: %q", groups[0].Example.Kind.Code, groups[0].Example.Proof)
-				}
+			if !f.found(groups, tt.ref != "") {
 				return
-			}
-			if len(groups) == 0 {
-				t.Fatal("nothing was found")
 			}
 			first := groups[0].Example
 			if first.Kind.Ref != tt.ref || first.Who != tt.who || !strings.Contains(strings.Join(first.Proof, "\n"), tt.says) {
@@ -579,6 +573,19 @@ func TestField(t *testing.T) {
 			}
 		})
 	}
+}
+
+// found is true when something was to be found, and is; it fails when nothing
+// was found, and when something was that should not have been.
+func (f *field) found(groups []diagnose.Group, wanted bool) bool {
+	f.t.Helper()
+	switch {
+	case !wanted && len(groups) > 0:
+		f.t.Errorf("false alarm %s: %q", groups[0].Example.Kind.Code, groups[0].Example.Proof)
+	case wanted && len(groups) == 0:
+		f.t.Error("nothing was found")
+	}
+	return wanted && len(groups) > 0
 }
 
 // groups is what is found, with what earlier captures tell.
