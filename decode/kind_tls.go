@@ -1,8 +1,6 @@
 package decode
 
-import (
-	"mpproxy/internal/tlsrecord"
-)
+import "mpproxy/internal/tlsrecord"
 
 // tlsBytes are TLS where a message was expected: a handshake that failed, or
 // one inside a tunnel that was not opened.

@@ -328,19 +328,6 @@ func (x *Exchange) wantsCertificate() bool {
 	return strings.Contains(r, "clientcertificaterequired") || x.isCalled(pageNoCertificate)
 }
 
-// isCalled is true for an answer whose page has this in its heading.
-func (x *Exchange) isCalled(heading string) bool {
-	return x.Message != nil && strings.Contains(strings.ToLower(x.Message.Heading), heading)
-}
-
-// called is the heading of an answer's page, for the end of a line of evidence.
-func (x *Exchange) called() string {
-	if x.Message == nil || x.Message.Heading == "" {
-		return ""
-	}
-	return ", with a page called " + quote(x.Message.Heading)
-}
-
 // turnedBack is the answer by which somebody was turned back who may have lacked
 // a certificate; nil for none.
 func (f *facts) turnedBack() *Exchange {

@@ -48,8 +48,8 @@ var answeredBetween = rule{
 				continue
 			}
 			proof := []string{sign, x.line()}
-			if m := x.Message; m != nil && m.Heading != "" {
-				proof = append(proof, "its page is called "+quote(m.Heading))
+			if heading := x.heading(); heading != "" {
+				proof = append(proof, "its page is called "+quote(heading))
 			}
 			return occurrence{leg: traffic.UpstreamSide, who: networkSide, sure: sure, exchange: x, proof: proof}, true
 		}

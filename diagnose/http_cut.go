@@ -48,23 +48,20 @@ var replyCut = rule{
 		Moot:   []string{"upstream-left-request", "upstream-no-reply", "http-cut-short", "msg-no-reply"},
 	},
 	check: "On the management point: HTTPERR log (Connection_Abandoned_By_ReqQueue, Connection_Dropped), System log (WAS); IIS log, sc-win32-status of this request.",
-	test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			if x.Status == 0 || x.ReplyWhole || x.Fate != traffic.Broken || !f.mpEnded() {
-				continue
-			}
-			came := max(x.ReplySize-int64(len(x.Answer.Raw)), 0)
-			proof := fmt.Sprintf("exchange %d: %d bytes of the answer's body came", x.ID, came)
-			switch n := x.Answer.Get("Content-Length"); {
-			case n != "":
-				proof += ", its Content-Length says " + quote(n)
-			case x.Answer.Get("Transfer-Encoding") != "":
-				proof += ", and the last chunk is missing"
-			}
-			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{proof, x.line(), f.mpEnd()}}, true
+	test: perRequest(func(f *facts, x *Exchange) (occurrence, bool) {
+		if x.Status == 0 || x.ReplyWhole || x.Fate != traffic.Broken || !f.mpEnded() {
+			return occurrence{}, false
 		}
-		return occurrence{}, false
-	},
+		came := max(x.ReplySize-int64(len(x.Answer.Raw)), 0)
+		proof := fmt.Sprintf("exchange %d: %d bytes of the answer's body came", x.ID, came)
+		switch n := x.Answer.Get("Content-Length"); {
+		case n != "":
+			proof += ", its Content-Length says " + quote(n)
+		case x.Answer.Get("Transfer-Encoding") != "":
+			proof += ", and the last chunk is missing"
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, proof: []string{proof, x.line(), f.mpEnd()}}, true
+	}),
 }
 
 var replyLeft = rule{
@@ -76,17 +73,14 @@ var replyLeft = rule{
 		Moot:   []string{"http-cut-short"},
 	},
 	check: "On the agent: CcmMessaging.log, or DataTransferService.log for downloads, at this time.",
-	test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			if x.Status == 0 || x.ReplyWhole || x.Fate != traffic.Broken || !f.agentEndedFirst() {
-				continue
-			}
-			return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, exchange: x, proof: []string{
-				fmt.Sprintf("exchange %d: %d bytes of the answer had come, then the agent ended the connection (%s)", x.ID, x.ReplySize, f.Conn.AgentLeg.End), x.line(),
-			}}, true
+	test: perRequest(func(f *facts, x *Exchange) (occurrence, bool) {
+		if x.Status == 0 || x.ReplyWhole || x.Fate != traffic.Broken || !f.agentEndedFirst() {
+			return occurrence{}, false
 		}
-		return occurrence{}, false
-	},
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{
+			fmt.Sprintf("exchange %d: %d bytes of the answer had come, then the agent ended the connection (%s)", x.ID, x.ReplySize, f.Conn.AgentLeg.End), x.line(),
+		}}, true
+	}),
 }
 
 // idleTime is how long a connection rests before its end is that of an idle one;
@@ -126,24 +120,21 @@ var requestCut = rule{
 		Moot:   []string{"http-agent-gave-up", "upstream-left-request", "upstream-no-reply", "http-cut-short", "msg-no-reply"},
 	},
 	check: "On the agent: CcmMessaging.log at this time; System log for network and power events.",
-	test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			if x.Status != 0 || x.RequestWhole || x.Fate != traffic.Broken || x.isUpload() || f.mpEnded() {
-				continue
-			}
-			o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, exchange: x, proof: []string{
-				fmt.Sprintf("exchange %d: %d bytes of the body came, its Content-Length says %s; then the agent's side ended the connection (%s)",
-					x.ID, x.BodySize, quote(x.Question.Get("Content-Length")), f.Conn.AgentLeg.End),
-			}}
-			if x.BodySize == 0 && strings.EqualFold(x.Question.Get("Expect"), "100-continue") {
-				o.leg, o.who, o.sure = traffic.UpstreamSide, networkSide, likely
-				o.proof = append(o.proof, "the agent waited for a 100 (Expect: 100-continue) that did not come; http.sys sends it by itself")
-				o.do = []string{"See what stands before the management point and holds the 100 back, or the head until its body comes: a proxy or a load balancer."}
-			}
-			return o, true
+	test: perRequest(func(f *facts, x *Exchange) (occurrence, bool) {
+		if x.Status != 0 || x.RequestWhole || x.Fate != traffic.Broken || x.isUpload() || f.mpEnded() {
+			return occurrence{}, false
 		}
-		return occurrence{}, false
-	},
+		o := occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{
+			fmt.Sprintf("exchange %d: %d bytes of the body came, its Content-Length says %s; then the agent's side ended the connection (%s)",
+				x.ID, x.BodySize, quote(x.Question.Get("Content-Length")), f.Conn.AgentLeg.End),
+		}}
+		if x.BodySize == 0 && strings.EqualFold(x.Question.Get("Expect"), "100-continue") {
+			o.leg, o.who, o.sure = traffic.UpstreamSide, networkSide, likely
+			o.proof = append(o.proof, "the agent waited for a 100 (Expect: 100-continue) that did not come; http.sys sends it by itself")
+			o.do = []string{"See what stands before the management point and holds the 100 back, or the head until its body comes: a proxy or a load balancer."}
+		}
+		return o, true
+	}),
 }
 
 var answersNoHTTP = rule{

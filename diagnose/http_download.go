@@ -19,26 +19,23 @@ var rangeIgnored = rule{
 		Remedy: "Let content go past that proxy, or let it pass Range and Content-Range (for Squid: range_offset_limit none).",
 	},
 	check: "On the agent: DataTransferService.log, 0x80200013; bitsadmin /list /verbose.",
-	test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			want := x.Question.Get("Range")
-			first, isRange := strings.CutPrefix(strings.ToLower(want), "bytes=")
-			if x.Method != "GET" || !isRange || strings.Contains(want, ",") {
-				continue
-			}
-			from, _, _ := strings.Cut(first, "-")
-			got := x.Answer.Get("Content-Range")
-			whole := x.Status == 200 && from != "0"
-			other := x.Status == 206 && !strings.HasPrefix(strings.ToLower(got), "bytes "+from+"-") && from != ""
-			if !whole && !other {
-				continue
-			}
-			return occurrence{leg: traffic.UpstreamSide, who: networkSide, sure: likely, exchange: x, proof: append([]string{
-				fmt.Sprintf("exchange %d: asked for %s, answered %d with Content-Range %s", x.ID, quote(want), x.Status, quote(got)), x.line(),
-			}, x.kept()...)}, true
+	test: perRequest(func(_ *facts, x *Exchange) (occurrence, bool) {
+		want := x.Question.Get("Range")
+		first, isRange := strings.CutPrefix(strings.ToLower(want), "bytes=")
+		if x.Method != "GET" || !isRange || strings.Contains(want, ",") {
+			return occurrence{}, false
 		}
-		return occurrence{}, false
-	},
+		from, _, _ := strings.Cut(first, "-")
+		got := x.Answer.Get("Content-Range")
+		whole := x.Status == 200 && from != "0"
+		other := x.Status == 206 && !strings.HasPrefix(strings.ToLower(got), "bytes "+from+"-") && from != ""
+		if !whole && !other {
+			return occurrence{}, false
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: networkSide, sure: likely, proof: append([]string{
+			fmt.Sprintf("exchange %d: asked for %s, answered %d with Content-Range %s", x.ID, quote(want), x.Status, quote(got)), x.line(),
+		}, x.kept()...)}, true
+	}),
 }
 
 var packedAnew = rule{
@@ -50,17 +47,14 @@ var packedAnew = rule{
 		Moot:   []string{"msg-no-reply", "msg-policy-changed", "msg-reply-broken", "msg-boundary"},
 	},
 	check: "mpproxy show N: Content-Encoding of the reply; IIS Manager, Compression, of ccm_system and SMS_MP.",
-	test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			packed := strings.TrimSpace(x.Answer.Get("Content-Encoding"))
-			if packed == "" || strings.EqualFold(packed, "identity") || !x.good() || !x.wantsData() ||
-				strings.Contains(strings.ToLower(x.Question.Get("Accept-Encoding")), strings.ToLower(packed)) {
-				continue
-			}
-			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{
-				fmt.Sprintf("exchange %d: the answer has Content-Encoding %s, the request Accept-Encoding %s", x.ID, quote(packed), quote(x.Question.Get("Accept-Encoding"))), x.line(),
-			}}, true
+	test: perRequest(func(_ *facts, x *Exchange) (occurrence, bool) {
+		packed := strings.TrimSpace(x.Answer.Get("Content-Encoding"))
+		if packed == "" || strings.EqualFold(packed, "identity") || !x.good() || !x.wantsData() ||
+			strings.Contains(strings.ToLower(x.Question.Get("Accept-Encoding")), strings.ToLower(packed)) {
+			return occurrence{}, false
 		}
-		return occurrence{}, false
-	},
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, proof: []string{
+			fmt.Sprintf("exchange %d: the answer has Content-Encoding %s, the request Accept-Encoding %s", x.ID, quote(packed), quote(x.Question.Get("Accept-Encoding"))), x.line(),
+		}}, true
+	}),
 }

@@ -13,9 +13,11 @@ import (
 // tells.
 var missingRules = []rule{pageTells, bodyLimit, roleMissing, policyMissing, contentMissing}
 
-// certificatePages are the substatuses of 403 that are about client
-// certificates and TLS; other rules know more about those.
-var certificatePages = []string{"403.4", "403.7", "403.12", "403.13", "403.16", "403.17"}
+// toldElsewhere are the substatuses about which other rules know more: of
+// authentication, of TLS and client certificates, and of verbs and sizes.
+var toldElsewhere = []string{
+	"401.1", "401.2", "403.4", "403.7", "403.12", "403.13", "403.16", "403.17", "404.0", "404.6", "404.13",
+}
 
 var pageTells = rule{
 	kind: traffic.FindingKind{
@@ -31,12 +33,10 @@ var pageTells = rule{
 	check: "On the server: IIS log, sc-substatus and sc-win32-status of this request.",
 	test: func(f *facts) (occurrence, bool) {
 		x := f.last()
-		if x == nil || x.Message == nil || x.Status >= 500 {
+		if x == nil || x.Status >= 500 {
 			return occurrence{}, false
 		}
-		s := x.Message.Substatus
-		switch {
-		case s == "" || s == "401.1" || s == "401.2" || s == "404.0" || s == "404.6" || s == "404.13" || slices.Contains(certificatePages, s):
+		if s := x.substatus(); s == "" || slices.Contains(toldElsewhere, s) {
 			return occurrence{}, false
 		}
 		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append(slices.Clone(x.page()), x.line())}, true
@@ -62,7 +62,7 @@ var bodyLimit = rule{
 		}}
 		passed := f.History.passed(x.Method)
 		switch {
-		case x.Status == 413 || x.Message != nil && x.Message.Substatus == "404.13":
+		case x.Status == 413 || x.substatus() == "404.13":
 			o.proof = append(o.proof, x.page()...)
 		case passed.count > 0 && x.BodySize > readAhead && x.RequestSize > 4*passed.largest:
 			o.sure = possible

@@ -71,14 +71,6 @@ var answersInTLS = rule{
 	},
 }
 
-// heading is what the page of an answer is called, "" without.
-func (x *Exchange) heading() string {
-	if x.Message == nil {
-		return ""
-	}
-	return x.Message.Heading
-}
-
 var hostUnbound = rule{
 	kind: traffic.FindingKind{
 		Code: "upstream-host-unbound", Severity: traffic.Error,

@@ -34,27 +34,25 @@ var gatewayReason = rule{
 		Moot:   []string{"upstream-forbidden", "upstream-no-certificate", "native-no-client-cert", "upstream-unauthorized"},
 	},
 	check: "On the connection point: SMS_CLOUD_PROXYCONNECTOR.log.",
-	test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			if f.gateway(x) {
-				o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: []string{x.line()}}
-				for _, r := range gatewayReasons {
-					if strings.Contains(strings.ToLower(x.Reason), r.part) {
-						o.proof, o.do = append(o.proof, r.says), []string{r.do}
-						if r.agent {
-							o.leg, o.who = traffic.AgentSide, agentSide
-						}
-						break
-					}
+	test: perRequest(func(f *facts, x *Exchange) (occurrence, bool) {
+		if !f.gateway(x) {
+			return occurrence{}, false
+		}
+		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, proof: []string{x.line()}}
+		for _, r := range gatewayReasons {
+			if strings.Contains(strings.ToLower(x.Reason), r.part) {
+				o.proof, o.do = append(o.proof, r.says), []string{r.do}
+				if r.agent {
+					o.leg, o.who = traffic.AgentSide, agentSide
 				}
-				if t := x.Token; t != nil {
-					o.proof = append(o.proof, "the token: "+t.String())
-				}
-				return o, true
+				break
 			}
 		}
-		return occurrence{}, false
-	},
+		if t := x.Token; t != nil {
+			o.proof = append(o.proof, "the token: "+t.String())
+		}
+		return o, true
+	}),
 }
 
 // gatewayReasons are what the reason phrases of gateways mean, by a part of them
@@ -99,7 +97,7 @@ var needsHTTPS = rule{
 			return o, false
 		}
 		o.exchange, o.proof = x, []string{x.line(), "the way to the management point has no TLS: 403.4 is likely"}
-		if x.Message != nil && x.Message.Substatus == "403.4" {
+		if x.substatus() == "403.4" {
 			o.sure, o.proof = certain, append(slices.Clone(x.page()), x.line())
 		}
 		return o, true
@@ -334,7 +332,7 @@ var verbBlocked = rule{
 			return occurrence{}, false
 		}
 		o := occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: append([]string{x.line()}, x.page()...)}
-		told := x.Message != nil && x.Message.Substatus == "404.6"
+		told := x.substatus() == "404.6"
 		if x.Status == 404 && !told {
 			o.sure = likely
 			if f.History.passed(x.Method).count > 0 || isContent(x) {

@@ -98,6 +98,33 @@ type rule struct {
 	last bool
 }
 
+// then is the rule with a change of what it finds.
+func (r rule) then(change func(*facts, *occurrence)) rule {
+	test := r.test
+	r.test = func(f *facts) (occurrence, bool) {
+		o, found := test(f)
+		if found {
+			change(f, &o)
+		}
+		return o, found
+	}
+	return r
+}
+
+// perRequest is a test that looks at one request of a connection after the
+// other: the first of which something is found counts.
+func perRequest(test func(*facts, *Exchange) (occurrence, bool)) func(*facts) (occurrence, bool) {
+	return func(f *facts) (occurrence, bool) {
+		for _, x := range f.requests {
+			if o, found := test(f, x); found {
+				o.exchange = x
+				return o, true
+			}
+		}
+		return occurrence{}, false
+	}
+}
+
 // occurrence is what a rule found.
 type occurrence struct {
 	leg       traffic.Side

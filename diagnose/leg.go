@@ -176,9 +176,7 @@ func (l *leg) wentOn() bool {
 		return false
 	}
 	answered := false
-	for _, r := range l.tr.Ladder(func(from tlsrecord.Side, offset int) time.Duration {
-		return l.hs.Passed(from == tlsrecord.Client, offset)
-	}) {
+	for _, r := range l.inTime() {
 		switch m := r.Message; {
 		case m == nil || !m.Encrypted || m.Guess == tlsrecord.MaybeAlert:
 		case r.From == tlsrecord.Client:
@@ -188,6 +186,13 @@ func (l *leg) wentOn() bool {
 		}
 	}
 	return false
+}
+
+// inTime are the messages of both sides of an agent's leg in order of time.
+func (l *leg) inTime() []tlsrecord.Rung {
+	return l.tr.Ladder(func(from tlsrecord.Side, offset int) time.Duration {
+		return l.hs.Passed(from == tlsrecord.Client, offset)
+	})
 }
 
 // fromServer is the beginning of what the server sent.

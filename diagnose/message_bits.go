@@ -35,15 +35,13 @@ var bitsRefused = rule{
 		Moot:   []string{"upstream-too-large", "upstream-body-limit", "upstream-forbidden", "upstream-server-error", "http-needs-https", "upstream-refuses-request"},
 	},
 	check: "On the management point: IIS log of BITS_POST; Get-WebConfigurationProperty for BITSMaximumUploadSize.",
-	test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			proof, found := f.refusedUpload(x)
-			if found {
-				return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, exchange: x, proof: proof, do: uploadRemedy(x)}, true
-			}
+	test: perRequest(func(f *facts, x *Exchange) (occurrence, bool) {
+		proof, found := f.refusedUpload(x)
+		if !found {
+			return occurrence{}, false
 		}
-		return occurrence{}, false
-	},
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: certain, proof: proof, do: uploadRemedy(x)}, true
+	}),
 }
 
 func (f *facts) refusedUpload(x *Exchange) ([]string, bool) {

@@ -18,35 +18,29 @@ var siteCertChanged = toldRule(traffic.FindingKind{
 	Remedy: "Wait for the agents to fetch the new certificate; where its root is another one, install the agent again with SMSSIGNCERT or RESETKEYINFORMATION=TRUE.",
 }, "On the agent: PolicyAgent.log and CertificateMaintenance.log.", mpSide)
 
-var siteKeyChanged = andStopped(toldRule(traffic.FindingKind{
+var siteKeyChanged = toldRule(traffic.FindingKind{
 	Code: toldSiteKey, Ref: "N14", Severity: traffic.Error,
 	Title:  "The site's trusted root key has changed: agents that keep the old one refuse this management point",
 	Why:    "A site that was restored or installed again has a new key. An agent outside of the directory trusts only the key that it was given first.",
 	Remedy: "Install the agent with RESETKEYINFORMATION=TRUE, or give it the new key with SMSROOTKEYPATH.",
 	Moot:   []string{toldMPCert, toldSiteCert},
-}, "On the agent: LocationServices.log, failed to verify; the TrustedRootKey in root\\ccm\\locationservices.", mpSide))
+}, "On the agent: LocationServices.log, failed to verify; the TrustedRootKey in root\\ccm\\locationservices.", mpSide).then(andStopped)
 
-var mpCertChanged = andStopped(toldRule(traffic.FindingKind{
+var mpCertChanged = toldRule(traffic.FindingKind{
 	Code: toldMPCert, Ref: "N14", Severity: traffic.Warning,
 	Title:  "The management point's own certificate has changed: agents take the new one only if the site has signed it with the key that they know",
 	Why:    "Agents encrypt and verify messages by this certificate, and it is signed with the site's key. After a restore, or behind a common name of several management points, it is another one.",
 	Remedy: "If agents stop here: compare the site key (MPKEYINFORMATION) before and after, and install them with RESETKEYINFORMATION=TRUE where it has changed.",
-}, "On the agent: LocationServices.log, MP certificate; mpproxy diagnose FILE --earlier OTHER.", mpSide))
+}, "On the agent: LocationServices.log, MP certificate; mpproxy diagnose FILE --earlier OTHER.", mpSide).then(andStopped)
 
 // andStopped adds to what is said of an exchange that its agent stopped there.
-func andStopped(r rule) rule {
-	test := r.test
-	r.test = func(f *facts) (occurrence, bool) {
-		o, found := test(f)
-		if a := f.History.at(f.agentAddress()); found && a != nil && a.last == o.exchange.ID && !f.Conn.Closed.IsZero() {
-			o.proof = append(o.proof, "the agent asked nothing after that: agents that stop here keep the old one")
-		}
-		return o, found
+func andStopped(f *facts, o *occurrence) {
+	if a := f.History.at(f.agentAddress()); a != nil && a.last == o.exchange.ID && !f.Conn.Closed.IsZero() {
+		o.proof = append(o.proof, "the agent asked nothing after that: agents that stop here keep the old one")
 	}
-	return r
 }
 
-var noLocation = withRemedies(messageRule(traffic.FindingKind{
+var noLocation = messageRule(traffic.FindingKind{
 	Code: "msg-no-location", Ref: "N12", Severity: traffic.Warning,
 	Title:  "The management point's location reply names no server for the agent",
 	Why:    "The content is on no distribution point that the agent's boundary group may use, the group has no such server, or the boundaries do not hold the agent's address. Setup and downloads wait.",
@@ -61,28 +55,19 @@ var noLocation = withRemedies(messageRule(traffic.FindingKind{
 			none = x.good() && m.ReplyRoot != "" && len(m.Places) == 0
 		}
 		return []string{fmt.Sprintf("exchange %d: the %s names 0 %s", x.ID, m.ReplyKind, what)}, asked && none && x.ReplyWhole
-	}))
+	}).then(locationRemedy)
 
-// withRemedies says what to do by what the reply should have named.
-func withRemedies(r rule) rule {
-	test := r.test
-	r.test = func(f *facts) (occurrence, bool) {
-		o, found := test(f)
-		if !found {
-			return o, found
+// locationRemedy says what to do by what the reply should have named.
+func locationRemedy(_ *facts, o *occurrence) {
+	switch o.exchange.Message.ReplyKind {
+	case "mp-list", "mp-locate", "mp-location-reply", "local-mp-reply":
+		o.do = []string{
+			"In the console: whether the site has management points that are published for this kind of agent (intranet or internet, HTTP or HTTPS), and whether boundary groups name them.",
+			"On the management point: whether it reads the site's database (MP_Location.log, mpcontrol.log): an empty list comes from an empty answer of it.",
 		}
-		switch o.exchange.Message.ReplyKind {
-		case "mp-list", "mp-locate", "mp-location-reply", "local-mp-reply":
-			o.do = []string{
-				"In the console: whether the site has management points that are published for this kind of agent (intranet or internet, HTTP or HTTPS), and whether boundary groups name them.",
-				"On the management point: whether it reads the site's database (MP_Location.log, mpcontrol.log): an empty list comes from an empty answer of it.",
-			}
-		case "wsus-location-reply":
-			o.do = []string{"Give the agent's boundary group a software update point, or allow fallback; see that the role is installed and synchronised (WCM.log, wsyncmgr.log)."}
-		}
-		return o, true
+	case "wsus-location-reply":
+		o.do = []string{"Give the agent's boundary group a software update point, or allow fallback; see that the role is installed and synchronised (WCM.log, wsyncmgr.log)."}
 	}
-	return r
 }
 
 var noSite = messageRule(traffic.FindingKind{

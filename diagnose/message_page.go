@@ -81,3 +81,34 @@ func (e *Explanation) words() string {
 	}
 	return s
 }
+
+// heading is what the page of an answer is called, "" without.
+func (x *Exchange) heading() string {
+	if x.Message == nil {
+		return ""
+	}
+	return x.Message.Heading
+}
+
+// substatus is the one of IIS that the page of an answer names ("404.13"), ""
+// without.
+func (x *Exchange) substatus() string {
+	if x.Message == nil {
+		return ""
+	}
+	return x.Message.Substatus
+}
+
+// isCalled is true for an answer whose page has this in its heading; it is in
+// lower case.
+func (x *Exchange) isCalled(heading string) bool {
+	return strings.Contains(strings.ToLower(x.heading()), heading)
+}
+
+// called is the heading of an answer's page, for the end of a line of evidence.
+func (x *Exchange) called() string {
+	if x.heading() == "" {
+		return ""
+	}
+	return ", with a page called " + quote(x.heading())
+}

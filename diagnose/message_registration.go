@@ -34,13 +34,12 @@ func (f *facts) message(does func(*Exchange) (proof []string, found bool)) (*Exc
 
 // messageRule is a rule on the messages of single exchanges.
 func messageRule(k traffic.FindingKind, check, who, sure string, does func(*Exchange) ([]string, bool)) rule {
-	return rule{kind: k, check: check, test: func(f *facts) (occurrence, bool) {
-		x, proof := f.message(does)
-		if x == nil {
-			return occurrence{}, false
+	return messageLike(k, check, who, sure, func(x *Exchange) ([]string, bool) {
+		if x.Message == nil {
+			return nil, false
 		}
-		return occurrence{leg: legOf(who), who: who, sure: sure, exchange: x, proof: proof}, true
-	}}
+		return does(x)
+	})
 }
 
 func legOf(who string) traffic.Side {
@@ -255,7 +254,7 @@ var otherHash = toldRule(traffic.FindingKind{
 	Moot:   []string{"msg-no-reply"},
 }, "In the console: site properties, Signing and Encryption.", agentSide)
 
-var noReply = blamed(messageRule(traffic.FindingKind{
+var noReply = messageRule(traffic.FindingKind{
 	Code: "msg-no-reply", Ref: "N04", Severity: traffic.Error,
 	Title:  "The management point answered the agent's question with nothing, or with a page, although HTTP says all is well",
 	Why:    "It dropped the request: it is not signed, its sender is not registered, or the endpoint's database is away.",
@@ -270,7 +269,7 @@ var noReply = blamed(messageRule(traffic.FindingKind{
 		list := x.Method == "GET" && strings.HasSuffix(strings.ToLower(x.path()), "/.sms_aut")
 		return []string{fmt.Sprintf("exchange %d: %s", x.ID, x.line()), "the answer is a page, called " + quote(x.Message.Heading)},
 			list && x.good() && x.Message.ReplyForm == "page"
-	}))
+	}).then(blamed)
 
 // refusable are the lints of a question for which a management point answers
 // nothing.
@@ -281,28 +280,19 @@ var refusable = []string{
 
 // blamed adds what is wrong with the question itself: then it is the agent that
 // has to act.
-func blamed(r rule) rule {
-	test := r.test
-	r.test = func(f *facts) (occurrence, bool) {
-		o, found := test(f)
-		if !found {
-			return o, found
+func blamed(_ *facts, o *occurrence) {
+	m := o.exchange.Message
+	for _, code := range refusable {
+		if l := m.lint(code); l != nil && l.Dir == traffic.Request {
+			o.leg, o.who = traffic.AgentSide, agentSide
+			o.proof = append(o.proof, "the question itself is faulty: "+l.Kind.Title+": "+l.Evidence)
+			o.do = []string{l.Kind.Remedy}
+			return
 		}
-		m := o.exchange.Message
-		for _, code := range refusable {
-			if l := m.lint(code); l != nil && l.Dir == traffic.Request {
-				o.leg, o.who = traffic.AgentSide, agentSide
-				o.proof = append(o.proof, "the question itself is faulty: "+l.Kind.Title+": "+l.Evidence)
-				o.do = []string{l.Kind.Remedy}
-				return o, true
-			}
-		}
-		if l := m.lint("msg-unsigned"); l != nil && l.Dir == traffic.Request {
-			o.proof = append(o.proof, "the question is not signed, and its endpoint wants that: "+l.Evidence)
-		}
-		return o, true
 	}
-	return r
+	if l := m.lint("msg-unsigned"); l != nil && l.Dir == traffic.Request {
+		o.proof = append(o.proof, "the question is not signed, and its endpoint wants that: "+l.Evidence)
+	}
 }
 
 // serialOf is the serial number of a certificate in hex, nil when it is none.

@@ -91,7 +91,7 @@ func (x *Exchange) refused() bool { return x.Status == 401 || x.Status == 403 }
 
 var tokenRules = []rule{tokenTime, tokenRefused, tokenMissing}
 
-var tokenTime = unlessTaken(messageLike(traffic.FindingKind{
+var tokenTime = messageLike(traffic.FindingKind{
 	Code: "http-token-expired", Ref: "N22", Severity: traffic.Error,
 	Title:  "The agent's token has run out, or is not yet valid",
 	Why:    "An agent that was off for long (90 days) cannot renew its token; a wrong clock has the same effect.",
@@ -104,25 +104,19 @@ var tokenTime = unlessTaken(messageLike(traffic.FindingKind{
 		case t == nil || x.good() && x.Begun.Sub(t.Until) < maxApart:
 		case !t.Until.IsZero() && x.Begun.After(t.Until):
 			return []string{fmt.Sprintf("exchange %d: the token ran out %s before it was used", x.ID, x.Begun.Sub(t.Until).Round(time.Second)), t.String()}, true
-		case !t.From.IsZero() && x.Begun.Add(5*time.Minute).Before(t.From):
+		case !t.From.IsZero() && x.Begun.Add(maxApart).Before(t.From):
 			return []string{fmt.Sprintf("exchange %d: the token is valid only %s after it was used", x.ID, t.From.Sub(x.Begun).Round(time.Second)), t.String()}, true
 		}
 		return nil, false
-	}))
+	}).then(unlessTaken)
 
 // unlessTaken is less sure of a token that was taken all the same: the server's
 // clock is the one that counts.
-func unlessTaken(r rule) rule {
-	test := r.test
-	r.test = func(f *facts) (occurrence, bool) {
-		o, found := test(f)
-		if found && o.exchange.good() {
-			o.sure = possible
-			o.proof = append(o.proof, "it was taken all the same: mpproxy's clock may be wrong")
-		}
-		return o, found
+func unlessTaken(_ *facts, o *occurrence) {
+	if o.exchange.good() {
+		o.sure = possible
+		o.proof = append(o.proof, "it was taken all the same: mpproxy's clock may be wrong")
 	}
-	return r
 }
 
 var tokenRefused = rule{
@@ -134,19 +128,16 @@ var tokenRefused = rule{
 		Moot:   []string{"upstream-unauthorized", "upstream-no-challenge", "upstream-forbidden", "http-needs-https", "native-no-client-cert"},
 	},
 	check: "On the management point: CCM_STS.log, no appropriate token validator.",
-	test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			if x.Token == nil || !x.refused() {
-				continue
-			}
-			proof := []string{fmt.Sprintf("exchange %d: %s", x.ID, x.line()), "the token: " + x.Token.String()}
-			if good := f.tokenTaken(); good != nil {
-				proof = append(proof, fmt.Sprintf("a token that worked (exchange %d): %s", good.ID, good.Token))
-			}
-			return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, exchange: x, proof: proof}, true
+	test: perRequest(func(f *facts, x *Exchange) (occurrence, bool) {
+		if x.Token == nil || !x.refused() {
+			return occurrence{}, false
 		}
-		return occurrence{}, false
-	},
+		proof := []string{fmt.Sprintf("exchange %d: %s", x.ID, x.line()), "the token: " + x.Token.String()}
+		if good := f.tokenTaken(); good != nil {
+			proof = append(proof, fmt.Sprintf("a token that worked (exchange %d): %s", good.ID, good.Token))
+		}
+		return occurrence{leg: traffic.UpstreamSide, who: mpSide, sure: likely, proof: proof}, true
+	}),
 }
 
 // tokenTaken is an exchange of this connection whose token was taken, nil
@@ -169,20 +160,15 @@ var tokenMissing = rule{
 		Moot:   []string{"upstream-unauthorized", "upstream-no-challenge", "upstream-forbidden", "http-needs-https"},
 	},
 	check: "On the agent: ccmsetup.log; on the management point: CCM_STS.log.",
-	test: func(f *facts) (occurrence, bool) {
-		if f.agent != nil && len(f.agent.client) > 0 {
+	test: perRequest(func(f *facts, x *Exchange) (occurrence, bool) {
+		certified := f.agent != nil && len(f.agent.client) > 0
+		if certified || !x.refused() || !wantsToken(strings.ToLower(x.path())) || x.showsToken() || f.gateway(x) {
 			return occurrence{}, false
 		}
-		for _, x := range f.requests {
-			path := strings.ToLower(x.path())
-			if wantsToken(path) && x.refused() && !x.showsToken() && !f.gateway(x) {
-				return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, exchange: x, proof: []string{
-					fmt.Sprintf("exchange %d: no certificate and no token in this request, and its path wants one of them", x.ID), x.line(),
-				}}, true
-			}
-		}
-		return occurrence{}, false
-	},
+		return occurrence{leg: traffic.AgentSide, who: agentSide, sure: certain, proof: []string{
+			fmt.Sprintf("exchange %d: no certificate and no token in this request, and its path wants one of them", x.ID), x.line(),
+		}}, true
+	}),
 }
 
 // wantsToken is true for paths that take agents by certificate or token alone;
@@ -210,12 +196,8 @@ func (x *Exchange) showsToken() bool {
 
 // messageLike is a rule on the heads of single exchanges.
 func messageLike(k traffic.FindingKind, check, who, sure string, does func(*Exchange) ([]string, bool)) rule {
-	return rule{kind: k, check: check, test: func(f *facts) (occurrence, bool) {
-		for _, x := range f.requests {
-			if proof, found := does(x); found {
-				return occurrence{leg: legOf(who), who: who, sure: sure, exchange: x, proof: proof}, true
-			}
-		}
-		return occurrence{}, false
-	}}
+	return rule{kind: k, check: check, test: perRequest(func(_ *facts, x *Exchange) (occurrence, bool) {
+		proof, found := does(x)
+		return occurrence{leg: legOf(who), who: who, sure: sure, proof: proof}, found
+	})}
 }

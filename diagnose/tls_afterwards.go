@@ -222,10 +222,7 @@ const certificateLeast = 200
 // there, or the client said goodbye first.
 func (l *leg) hidden() (h hidden, read bool) {
 	finished, data, owed := false, false, false
-	at := func(from tlsrecord.Side, offset int) time.Duration {
-		return l.hs.Passed(from == tlsrecord.Client, offset)
-	}
-	for _, r := range l.tr.Ladder(at) {
+	for _, r := range l.inTime() {
 		m := r.Message
 		switch {
 		case m == nil || !m.Encrypted:
