@@ -97,6 +97,9 @@ func NewServer(ctx context.Context, s *capture.Store, f *filter.Filter, opts Ser
 // Agents are how many agents the capture has.
 func (s *Server) Agents() int { return len(s.index.agents) }
 
+// Empty is true when the capture has no answer at all.
+func (s *Server) Empty() bool { return len(s.index.answers) == 0 }
+
 // Serve answers on a listener until ctx ends.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	var group errgroup.Group

@@ -373,7 +373,8 @@ func TestExportStops(t *testing.T) {
 	}
 }
 
-// What is read is not written over, and nothing half-written stays.
+// What is read is not written over, what makes no sense is refused, and nothing
+// half-written stays.
 func TestExportSpares(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "a.mpdb")
@@ -393,6 +394,8 @@ func TestExportSpares(t *testing.T) {
 		{"replay", file, "--serve", "127.0.0.1:0", "-w", file},
 		{"replay", file, "--to", "http://127.0.0.1:1", "--strict"},
 		{"replay", file, "--serve", "127.0.0.1:0", "--junit", filepath.Join(dir, "x.xml")},
+		{"replay", file, "agent:NOBODY", "--to", "http://127.0.0.1:1"},
+		{"replay", file, "agent:NOBODY", "--serve", "127.0.0.1:0"},
 		{"export", file, "-o", dir},
 		{"export", file, "--format", "curl", "-o", file},
 	} {

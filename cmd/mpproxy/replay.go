@@ -90,6 +90,9 @@ func (c *replayCommand) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	c.say(e.stderr, plan, certs, keys)
+	if plan.Exchanges == 0 { // or a build server takes nothing for the same
+		return usage(errors.New("there is nothing to replay"), "mpproxy ls FILE [FILTER] lists what the capture has.")
+	}
 	if c.DryRun {
 		return nil
 	}

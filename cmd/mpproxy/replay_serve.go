@@ -35,6 +35,9 @@ func (c *replayCommand) serve(ctx context.Context, e *env, store *capture.Store,
 	if err != nil {
 		return err
 	}
+	if server.Empty() {
+		return usage(errors.New("the capture answers nothing: there is nothing to replay"), "mpproxy ls FILE [FILTER] lists what it has.")
+	}
 	inner, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("open a port for the replay: %w", err)
