@@ -40,7 +40,7 @@ func (a *app) openConns() {
 		open: func(r capture.ConnRow) { a.openConn(r.ID) },
 		only: func(r capture.ConnRow) string { return "conn:" + strconv.FormatInt(int64(r.ID), 10) },
 		info: func(r capture.ConnRow) piece {
-			words := fmt.Sprintf("%s %s mpproxy %s %s, %d exchanges", r.Agent, a.sym.arrow, a.sym.arrow, r.Upstream, r.Exchanges)
+			words := fmt.Sprintf("%s %s mpproxy %s %s, %s", r.Agent, a.sym.arrow, a.sym.arrow, r.Upstream, view.Plural(r.Exchanges, "exchange"))
 			for _, l := range []traffic.Leg{r.AgentLeg, r.UpstreamLeg} {
 				if l.Err != "" {
 					words += "; " + l.Err

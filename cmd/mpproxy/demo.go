@@ -222,7 +222,7 @@ func (c *demoCommand) account(e *env, file string, agents mpsim.Account, f view.
 	if !c.JSON {
 		w = e.stdout
 	}
-	fmt.Fprintf(w, "\n%s of %s, %s sent, %s received\n", plural(int64(total), "exchange"), plural(int64(c.Agents), "agent"), view.Size(agents.Sent), view.Size(agents.Received))
+	fmt.Fprintf(w, "\n%s of %s, %s sent, %s received\n", view.Plural(int64(total), "exchange"), view.Plural(int64(c.Agents), "agent"), view.Size(agents.Sent), view.Size(agents.Received))
 	names := slices.SortedFunc(maps.Keys(kinds), func(a, b string) int { return cmp.Or(kinds[b]-kinds[a], cmp.Compare(a, b)) })
 	for _, k := range names {
 		fmt.Fprintf(w, "  %6d  %s\n", kinds[k], view.KindName(k))
@@ -244,12 +244,5 @@ func findingWords(groups []capture.FindingGroup) string {
 	for _, g := range groups {
 		counts[g.Kind.Severity] += g.Count
 	}
-	return plural(counts[traffic.Error], "error") + ", " + plural(counts[traffic.Warning], "warning") + ", " + plural(counts[traffic.Info], "note")
-}
-
-func plural(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return view.Plural(counts[traffic.Error], "error") + ", " + view.Plural(counts[traffic.Warning], "warning") + ", " + view.Plural(counts[traffic.Info], "note")
 }

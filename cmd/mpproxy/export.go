@@ -9,6 +9,7 @@ import (
 	"mpproxy/capture"
 	"mpproxy/export"
 	"mpproxy/filter"
+	"mpproxy/internal/view"
 )
 
 // exportCommand is "mpproxy export".
@@ -67,7 +68,7 @@ func (c *exportCommand) Run(ctx context.Context, e *env) (err error) {
 
 // account says what came of an export.
 func (c *exportCommand) account(n export.Count) string {
-	words := []string{plural(int64(n.Exchanges), "exchange") + " exported"}
+	words := []string{view.Plural(int64(n.Exchanges), "exchange") + " exported"}
 	if n.Skipped > 0 {
 		words = append(words, fmt.Sprintf("%d have no place in %s", n.Skipped, c.Format))
 	}

@@ -23,6 +23,7 @@ import (
 	"mpproxy/decode"
 	"mpproxy/internal/diff"
 	"mpproxy/internal/pki"
+	"mpproxy/internal/view"
 	"mpproxy/proxy"
 	"mpproxy/replay"
 	"mpproxy/traffic"
@@ -135,7 +136,7 @@ func (c *replayCommand) say(w io.Writer, p *replay.Plan, certs, keys keyring) {
 		fmt.Fprintf(w, "note: %d × %s (such as %d)\n", l.Count, l.Why, l.Example)
 	}
 	fmt.Fprintf(w, "%s of %s on %s to %s, speed %s\n",
-		plural(int64(p.Exchanges), "exchange"), plural(int64(p.Agents), "agent"), plural(int64(p.Conns), "connection"), c.To, c.Speed)
+		view.Plural(int64(p.Exchanges), "exchange"), view.Plural(int64(p.Agents), "agent"), view.Plural(int64(p.Conns), "connection"), c.To, c.Speed)
 	if without := keys.without(p.Signing); without != "" {
 		fmt.Fprintf(w, "no signing key for %s: what is signed is sent as it was captured, with its client id and times; the management point may refuse it (--signing-key)\n", without)
 	}
@@ -302,7 +303,7 @@ func (c *replayCommand) play(ctx context.Context, e *env, plan *replay.Plan, opt
 	}
 	opts.Skip, opts.Given, v.differed = journal.skip, journal.given, journal.differed
 	if c.Resume {
-		fmt.Fprintf(e.stderr, "going on after %s, of which %d differed\n", plural(int64(len(journal.done)), "exchange"), journal.differed)
+		fmt.Fprintf(e.stderr, "going on after %s, of which %d differed\n", view.Plural(int64(len(journal.done)), "exchange"), journal.differed)
 	}
 	report, clear := e.progress("replaying")
 	sum := tally{made: map[string]int{}, unsigned: map[string]int{}}
@@ -412,7 +413,7 @@ func (t *tally) say(w io.Writer) {
 		fmt.Fprintf(w, "%s: %s\n", list.words, strings.Join(parts, ", "))
 	}
 	if t.failed > 0 {
-		fmt.Fprintf(w, "%s got no reply\n", plural(int64(t.failed), "exchange"))
+		fmt.Fprintf(w, "%s got no reply\n", view.Plural(int64(t.failed), "exchange"))
 	}
 }
 

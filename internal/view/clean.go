@@ -117,6 +117,14 @@ func cut(s string, n int, ascii bool) (string, int) {
 	return s[:kept] + dots, w + 1
 }
 
+// Plural is a number of things: "1 exchange", "2 exchanges".
+func Plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // Size is a number of bytes as lists show it: "312", "8.8k", "48k", "1.6M".
 func Size(n int64) string {
 	switch {

@@ -62,7 +62,7 @@ func (c *Connection) Title(f Format) (who, how string) {
 	if !c.Conn.Closed.IsZero() {
 		took = cmp.Or(Duration(c.Conn.Closed.Sub(c.Conn.Opened)), "0ms")
 	}
-	how = fmt.Sprintf("%s, %d exchanges, %s", took, c.Exchanges, c.Conn.Mode)
+	how = fmt.Sprintf("%s, %s, %s", took, Plural(int64(c.Exchanges), "exchange"), c.Conn.Mode)
 	return Clean(who, f.ASCII), how
 }
 
